@@ -1,0 +1,101 @@
+"""One command on its way through the server: what a handler sees.
+
+A session owns one ``Call`` and uses it again for every command, so that nothing is allocated per command. ``argv`` is
+the request as the parser found it: in the compiled twin an array of ``Span`` (pointers into the receive buffer), here a
+list of ``bytes``. Handlers that are not among the hottest take decoded parameters, or ``args``.
+
+Effects. A handler that changed the keyspace says so:
+
+- ``changed(n)``: n things changed; the request itself, word for word, is the effect.
+- ``propagate(b"SET", key, ...)``: this command is the effect instead (several calls form one atomic batch).
+- ``propagate_nothing()``: whatever changed leaves no effect (for example when a sub-operation already logged it).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kvorum.journal.effects import Effects
+from kvorum.keyspace.table import Database, Keyspace
+from kvorum.resp.parser import Parser
+from kvorum.resp.writer import Writer
+
+if TYPE_CHECKING:
+    from kvorum.commands.registry import Command
+    from kvorum.session.context import ServerContext
+    from kvorum.session.session import Session
+
+
+class Call:
+    """The request, the client's state and the places that a handler may touch."""
+
+    __slots__ = (
+        "argc", "argv", "command", "db", "dirty", "effects", "keyspace", "now_ms", "raw", "reply", "rewritten", "server",
+        "session",
+    )  # fmt: skip
+
+    def __init__(
+        self, session: Session, server: ServerContext, keyspace: Keyspace, database: Database, reply: Writer
+    ) -> None:
+        self.session = session
+        self.server = server
+        self.keyspace = keyspace
+        self.db = database
+        self.reply = reply
+        self.command: Command | Any = None
+        self.argv: list[bytes] = []
+        self.argc = 0
+        self.raw: bytes | None = None
+        self.now_ms = 0
+        self.dirty = 0
+        self.rewritten = False
+        self.effects: list[tuple[int, list[bytes]]] = []
+
+    def begin(self, parser: Parser) -> None:
+        """Take over the request that the parser found; valid until the parser goes on."""
+        self.argv = parser.args()
+        self.argc = len(self.argv)
+        self.raw = None
+
+    def load(self, arguments: list[bytes]) -> None:
+        """Take a request that did not come from the network (a queued command, an embedded call)."""
+        self.argv = arguments
+        self.argc = len(arguments)
+        self.raw = None
+
+    def arg(self, index: int) -> bytes:
+        """Argument ``index`` as bytes; 0 is the command's name as the client wrote it."""
+        return self.argv[index]
+
+    @property
+    def args(self) -> list[bytes]:
+        """The whole request, name included."""
+        return list(self.argv)
+
+    def changed(self, count: int = 1) -> None:
+        """The command changed ``count`` things; its request is logged word for word unless it propagates something else."""
+        self.dirty += count
+
+    def propagate(self, *arguments: bytes) -> None:
+        """Log this command, for the selected database, instead of the request."""
+        self.rewritten = True
+        self.effects.append((self.db.index, list(arguments)))
+
+    def propagate_nothing(self) -> None:
+        """Log nothing, whatever changed."""
+        self.rewritten = True
+
+    def finish(self, effects: Effects) -> None:
+        """The handler is done: log what it changed, as one unit, and forget it."""
+        group = self.effects
+        if self.dirty and not self.rewritten:
+            group = [*group, (self.db.index, list(self.argv))]
+        effects.finish_group(group)
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the effects that were noted."""
+        self.dirty = 0
+        self.rewritten = False
+        if self.effects:
+            self.effects = []

@@ -1,0 +1,23 @@
+"""C side of the effect log; ``effects.py`` documents the Python side."""
+from kvorum.resp.span cimport Span
+from kvorum.resp.writer cimport Writer
+
+
+cdef class Effects:
+    cdef Writer batch
+    cdef readonly int database
+    cdef long long committed_bytes
+    cdef readonly long long batches
+    cdef readonly long long commands
+    cdef readonly list sinks
+    cdef list removals
+    cdef bint in_command
+
+    cdef int select(self, int database) except -1
+    cdef int append_span(self, int database, Span raw) except -1
+    cpdef append(self, int database, list arguments)
+    cdef int begin(self) except -1
+    cdef int append_argv(self, int database, const Span* argv, Py_ssize_t argc) except -1
+    cdef int finish(self, int database, Span raw, const Span* argv, Py_ssize_t argc) except -1
+    cpdef finish_group(self, list group)
+    cpdef commit(self)

@@ -1,0 +1,106 @@
+"""The log of effects while a turn lasts: see ``effects.py``."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+
+from kvorum.resp.span cimport Span
+from kvorum.resp.writer cimport Writer
+
+
+cdef Span span_of(bytes value) noexcept:
+    cdef Span span
+    span.data = PyBytes_AS_STRING(value)
+    span.size = PyBytes_GET_SIZE(value)
+    span.owner = <PyObject*>value
+    return span
+
+
+cdef class Effects:
+    def __init__(self):
+        self.batch = Writer(2)
+        self.database = -1
+        self.sinks = []
+        self.removals = []
+
+    @property
+    def position(self):
+        return self.committed_bytes + self.batch.pending
+
+    cdef int select(self, int database) except -1:
+        cdef bytes number
+        if database != self.database:
+            number = b"%d" % database
+            self.batch.array(2)
+            self.batch.bulk(span_of(b"SELECT"))
+            self.batch.bulk(span_of(number))
+            self.database = database
+        return 0
+
+    cdef int append_span(self, int database, Span raw) except -1:
+        self.select(database)
+        self.batch.raw(raw.data, raw.size)
+        self.commands += 1
+        return 0
+
+    cpdef append(self, int database, list arguments):
+        cdef bytes argument
+        self.select(database)
+        self.batch.array(len(arguments))
+        for argument in arguments:
+            self.batch.bulk(span_of(argument))
+        self.commands += 1
+
+    cdef int append_argv(self, int database, const Span* argv, Py_ssize_t argc) except -1:
+        cdef Py_ssize_t index
+        self.select(database)
+        self.batch.array(argc)
+        for index in range(argc):
+            self.batch.bulk(argv[index])
+        self.commands += 1
+        return 0
+
+    cdef int begin(self) except -1:
+        self.in_command = True
+        return 0
+
+    def removed(self, int database, bytes name, bytes key):
+        if self.in_command:
+            self.removals.append((database, [name, key]))
+        else:
+            self.append(database, [name, key])
+
+    cdef int finish(self, int database, Span raw, const Span* argv, Py_ssize_t argc) except -1:
+        cdef Py_ssize_t index
+        if self.removals:
+            self.finish_group([(database, [argv[index].data[: argv[index].size] for index in range(argc)])])
+            return 0
+        self.in_command = False
+        if raw.data != NULL:
+            return self.append_span(database, raw)
+        return self.append_argv(database, argv, argc)
+
+    cpdef finish_group(self, list group):
+        self.in_command = False
+        if self.removals:
+            group = self.removals + group
+            self.removals = []
+        if len(group) > 1:
+            self.append(group[0][0], [b"MULTI"])
+        for database, arguments in group:
+            self.append(database, arguments)
+        if len(group) > 1:
+            self.append(self.database, [b"EXEC"])
+
+    cpdef commit(self):
+        cdef Py_ssize_t size = self.batch.pending
+        if size == 0:
+            return
+        if self.sinks:
+            data = self.batch.take(size)
+            for sink in self.sinks:
+                sink(data)
+        else:
+            self.batch.consume(size)
+        self.committed_bytes += size
+        self.batches += 1
+        self.database = -1

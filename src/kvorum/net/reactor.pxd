@@ -1,0 +1,89 @@
+"""C side of the reactor; ``reactor.py`` documents the Python side."""
+from libc.stdint cimport uint32_t
+
+from kvorum.clock cimport Clock
+from kvorum.resp.parser cimport Parser, Scratch
+from kvorum.resp.writer cimport Writer
+from kvorum.session.pipeline cimport Pipeline
+from kvorum.session.session cimport Session
+
+
+cdef extern from "<sys/epoll.h>" nogil:
+    ctypedef union epoll_data_t:
+        void* ptr
+    struct epoll_event:
+        uint32_t events
+        epoll_data_t data
+
+
+cdef class Watched:
+    """Something whose descriptor the reactor watches."""
+    cdef readonly int fd
+    cdef int kind
+
+
+cdef class Listener(Watched):
+    cdef readonly object socket
+    cdef readonly bint local        # a Unix socket
+
+
+cdef class Connection(Watched):
+    cdef Reactor reactor
+    cdef readonly Session session
+    cdef Parser parser
+    cdef Writer writer
+    cdef readonly bytes peer
+    cdef readonly bytes local
+    cdef readonly bint trusted
+    cdef readonly bint closed
+    cdef bint dirty                 # stands in reactor.dirty
+    cdef bint pending               # stands in reactor.pending
+    cdef bint wants_write           # EPOLLOUT is registered
+    cdef long long over_soft_since_ns
+
+    cdef int read(self) except -1
+    cdef int process(self) except -1
+    cdef int flush(self) except -1
+    cdef int mark_dirty(self) except -1
+
+
+cdef class Reactor:
+    cdef readonly object context
+    cdef readonly Pipeline pipeline
+    cdef readonly Clock clock
+    cdef Scratch scratch
+    cdef int epoll_fd
+    cdef int wake_fd
+    cdef Watched waker
+    cdef epoll_event* events
+    cdef readonly dict connections  # fd -> Connection
+    cdef list listeners
+    cdef list dirty                 # connections with output
+    cdef list pending               # connections with requests that are still to be executed
+    cdef list graveyard             # closed during this turn: events may still point to them
+    cdef object end_of_turn
+    cdef object on_accept_error
+    cdef long long next_id
+    cdef bint accepting
+    # Limits: the server sets them from the configuration.
+    cdef public int max_clients
+    cdef public Py_ssize_t query_buffer_limit
+    cdef public Py_ssize_t max_bulk_bytes
+    cdef public Py_ssize_t output_hard_limit
+    cdef public Py_ssize_t output_soft_limit
+    cdef public long long output_soft_seconds
+    cdef public long long idle_seconds
+    cdef public int keepalive_seconds
+    cdef public bint protected
+    cdef public long long linger_ns
+    # Statistics
+    cdef readonly long long accepted
+    cdef readonly long long rejected
+    cdef readonly long long bytes_read
+    cdef readonly long long bytes_written
+    cdef readonly long long turns
+
+    cdef int accept(self, Listener listener) except -1
+    cdef int work_pending(self) except -1
+    cdef int end_turn(self) except -1
+    cpdef step(self)

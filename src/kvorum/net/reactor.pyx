@@ -1,0 +1,549 @@
+"""The compiled reactor: see ``reactor.py`` for what it promises and why it is shaped like this."""
+
+import errno
+import os
+
+from cpython.object cimport PyObject
+from libc.errno cimport EAGAIN, EINTR, EMFILE, ENFILE, errno as c_errno
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, strlen
+from posix.types cimport mode_t
+from posix.unistd cimport close, read, write
+
+from kvorum.clock cimport Clock
+from kvorum.resp.parser cimport NEED_MORE, PROTOCOL_ERROR, REQUEST, Parser, Scratch
+from kvorum.resp.writer cimport Writer, iovec
+from kvorum.session.pipeline cimport Pipeline
+from kvorum.session.session cimport Session
+
+cdef extern from "<sys/epoll.h>" nogil:
+    enum:
+        EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL, EPOLL_CLOEXEC
+    int epoll_create1(int flags)
+    int epoll_ctl(int epfd, int op, int fd, epoll_event* event)
+    int epoll_wait(int epfd, epoll_event* events, int maxevents, int timeout)
+
+cdef extern from "<sys/eventfd.h>" nogil:
+    enum:
+        EFD_CLOEXEC, EFD_NONBLOCK
+    int eventfd(unsigned int initval, int flags)
+
+cdef extern from *:
+    """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE
+    #endif
+    #include <sys/socket.h>
+    #include <sys/un.h>
+    #include <netinet/in.h>
+    #include <netinet/tcp.h>
+    #include <arpa/inet.h>
+    #include <stdio.h>
+
+    /* The textual form that Redis gives to an address: ip:port, [ip6]:port, path:0. */
+    static void describe_address(const struct sockaddr_storage* address, char* out, size_t room) {
+        char ip[INET6_ADDRSTRLEN] = "?";
+        if (address->ss_family == AF_INET) {
+            const struct sockaddr_in* four = (const struct sockaddr_in*)address;
+            inet_ntop(AF_INET, &four->sin_addr, ip, sizeof ip);
+            snprintf(out, room, "%s:%d", ip, ntohs(four->sin_port));
+        } else if (address->ss_family == AF_INET6) {
+            const struct sockaddr_in6* six = (const struct sockaddr_in6*)address;
+            inet_ntop(AF_INET6, &six->sin6_addr, ip, sizeof ip);
+            snprintf(out, room, "[%s]:%d", ip, ntohs(six->sin6_port));
+        } else if (address->ss_family == AF_UNIX) {
+            snprintf(out, room, "%s:0", ((const struct sockaddr_un*)address)->sun_path);
+        } else {
+            snprintf(out, room, "?:0");
+        }
+    }
+
+    static int is_loopback(const struct sockaddr_storage* address) {
+        if (address->ss_family == AF_INET)
+            return (ntohl(((const struct sockaddr_in*)address)->sin_addr.s_addr) >> 24) == 127;
+        if (address->ss_family == AF_INET6) {
+            const struct in6_addr* six = &((const struct sockaddr_in6*)address)->sin6_addr;
+            return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
+        }
+        return address->ss_family == AF_UNIX;
+    }
+
+    /* Replies go out at once; a dead peer is noticed after about twice `idle` seconds. */
+    static void tune_socket(int fd, int family, int idle) {
+        int on = 1, interval = idle / 3 > 0 ? idle / 3 : 1, probes = 3;
+        if (family == AF_UNIX) return;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        if (idle <= 0) return;
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    }
+    """
+    struct sockaddr:
+        pass
+    struct sockaddr_storage:
+        unsigned short ss_family
+    ctypedef unsigned int socklen_t
+    enum:
+        SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_NOSIGNAL
+    int accept4(int fd, sockaddr* address, socklen_t* size, int flags) nogil
+    int getsockname(int fd, sockaddr* address, socklen_t* size) nogil
+    Py_ssize_t recv(int fd, void* buffer, size_t size, int flags) nogil
+    Py_ssize_t send(int fd, const void* buffer, size_t size, int flags) nogil
+    struct msghdr:
+        iovec* msg_iov
+        size_t msg_iovlen
+    Py_ssize_t sendmsg(int fd, const msghdr* message, int flags) nogil
+    void describe_address(const sockaddr_storage* address, char* out, size_t room)
+    bint is_loopback(const sockaddr_storage* address)
+    void tune_socket(int fd, int family, int idle)
+
+cdef enum:
+    WAKER = 0
+    LISTENER = 1
+    CONNECTION = 2
+
+# Work per turn. What is left over is taken up in the next round, after the others.
+DEF MAX_EVENTS = 512
+DEF MAX_ACCEPTS = 1000              # per ready listener and round
+DEF MAX_REQUESTS = 4096             # per connection and round
+DEF MAX_VECTOR = 64                 # segments per sendmsg
+DEF MAX_SENT = 4 * 1024 * 1024      # bytes per connection and round
+DEF STEP_NS = 2 * 1000 * 1000       # after this the asyncio loop gets its turn
+# A client whose unread replies exceed this is not executed further until it reads; what it sends meanwhile
+# is kept up to client-query-buffer-limit, then the connection is closed. So both directions are bounded.
+DEF OUTPUT_HIGH_WATER = 64 * 1024 * 1024
+DEF OUTPUT_LOW_WATER = 16 * 1024 * 1024
+
+DENIED = (
+    b"-DENIED This server runs in protected mode: no password is set for the default user, so that only clients on "
+    b"this machine may connect. Set requirepass, bind other addresses on purpose with protected-mode no, or connect "
+    b"from the loopback interface.\r\n"
+)
+
+
+cdef class Watched:
+    def __init__(self, int fd, int kind):
+        self.fd = fd
+        self.kind = kind
+
+
+cdef class Listener(Watched):
+    def __init__(self, object socket, bint local):
+        self.fd = socket.fileno()
+        self.kind = LISTENER
+        self.socket = socket
+        self.local = local
+
+
+cdef class Connection(Watched):
+    def __init__(self, Reactor reactor, int fd, bytes peer, bytes local, bint trusted, long long id):
+        self.fd = fd
+        self.kind = CONNECTION
+        self.reactor = reactor
+        self.peer = peer
+        self.local = local
+        self.trusted = trusted
+        self.parser = Parser(reactor.scratch)
+        self.parser.max_bulk_bytes = reactor.max_bulk_bytes
+        self.writer = Writer(2)
+        self.session = Session(id, reactor.context, self, self.parser, self.writer)
+
+    @property
+    def input_bytes(self):
+        return self.parser.buffered()
+
+    @property
+    def output_bytes(self):
+        return self.writer.pending
+
+    def set_max_bulk_bytes(self, Py_ssize_t limit):
+        self.parser.max_bulk_bytes = limit
+
+    cdef int read(self) except -1:
+        cdef Py_ssize_t room = 0
+        cdef char* where = self.parser.reserve(&room)
+        cdef Py_ssize_t count = recv(self.fd, where, room, 0)
+        if count <= 0:
+            if count < 0 and (c_errno == EAGAIN or c_errno == EINTR):
+                self.parser.settle()
+                return 0
+            self.close()
+            return 0
+        self.reactor.bytes_read += count
+        self.parser.commit(count)
+        self.process()
+        if not self.closed:
+            self.parser.settle()
+            if self.parser.buffered() > self.reactor.query_buffer_limit:
+                self.reactor.context.log.warning(
+                    "client closed: query buffer limit reached", address=self.peer.decode("utf-8", "replace"))
+                self.close()
+        return 0
+
+    cdef int process(self) except -1:
+        """Execute what has arrived: as far as the client may go in this round."""
+        cdef Session session = self.session
+        cdef Pipeline pipeline = self.reactor.pipeline
+        cdef long long now_ns = self.reactor.clock.monotonic_ns()
+        cdef int status
+        cdef int count = 0
+        if session.held_by is not None or session.closing or self.writer.pending > OUTPUT_HIGH_WATER:
+            return 0
+        while True:
+            status = self.parser.next()
+            if status == NEED_MORE:
+                break
+            if status == PROTOCOL_ERROR:
+                self.writer.raw(b"-ERR Protocol error: ", 21)
+                self.writer.raw(self.parser.error, len(self.parser.error))
+                self.writer.raw(b"\r\n", 2)
+                session.closing = True
+                self.reactor.context.log.verbose(
+                    "protocol error", error=self.parser.error.decode("utf-8", "replace"),
+                    address=self.peer.decode("utf-8", "replace"))
+                break
+            now_ns = pipeline.run(session, now_ns)
+            if now_ns < 0:
+                self.parser.hold()
+                break
+            if session.closing or self.closed:
+                break
+            if self.writer.pending > OUTPUT_HIGH_WATER:
+                break
+            if session.held_by is not None:
+                break
+            count += 1
+            if count >= MAX_REQUESTS:
+                self.mark_pending()
+                break
+        if self.writer.pending or session.closing:
+            self.mark_dirty()
+        return 0
+
+    cdef int mark_dirty(self) except -1:
+        if not self.dirty and not self.wants_write and not self.closed:
+            self.dirty = True
+            self.reactor.dirty.append(self)
+        return 0
+
+    def mark_pending(self):
+        if not self.pending and not self.closed:
+            self.pending = True
+            self.reactor.pending.append(self)
+
+    def resume(self):
+        """Go on with a session that was held; also after the asyncio loop has gone to sleep."""
+        self.mark_pending()
+        self.reactor.wake()
+
+    def written(self):
+        """Something was written to the session's reply from outside of its own commands."""
+        self.mark_dirty()
+        self.reactor.wake()
+
+    def close_soon(self):
+        """Close after what is going on now, without waiting for pending replies."""
+        self.session.closing = True
+        self.writer.consume(self.writer.pending)
+        self.mark_dirty()
+        self.reactor.wake()
+
+    cdef int flush(self) except -1:
+        cdef iovec vector[MAX_VECTOR]
+        cdef msghdr message
+        cdef int segments
+        cdef Py_ssize_t sent
+        cdef Py_ssize_t total = 0
+        cdef bint was_high = self.writer.pending > OUTPUT_LOW_WATER
+        while self.writer.pending and not self.closed:
+            segments = self.writer.gather(vector, MAX_VECTOR)
+            if segments == 1:
+                sent = send(self.fd, vector[0].iov_base, vector[0].iov_len, MSG_NOSIGNAL)
+            else:
+                message = empty_message()
+                message.msg_iov = vector
+                message.msg_iovlen = segments
+                sent = sendmsg(self.fd, &message, MSG_NOSIGNAL)
+            if sent < 0:
+                if c_errno == EINTR:
+                    continue
+                if c_errno != EAGAIN:
+                    self.close()
+                    return 0
+                break
+            self.reactor.bytes_written += sent
+            self.writer.consume(sent)
+            total += sent
+            if total >= MAX_SENT:
+                break
+        if self.closed:
+            return 0
+        if self.writer.pending:
+            if not self.wants_write:
+                self.wants_write = True
+                self.reactor.watch(self, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT)
+            self.check_output_limit()
+        else:
+            self.over_soft_since_ns = 0
+            if self.wants_write:
+                self.wants_write = False
+                self.reactor.watch(self, EPOLL_CTL_MOD, EPOLLIN)
+            if self.session.closing:
+                self.close()
+                return 0
+        if was_high and self.writer.pending <= OUTPUT_LOW_WATER:
+            self.mark_pending()
+        return 0
+
+    def check_output_limit(self):
+        """client-output-buffer-limit: close at once above the hard limit, or after a time above the soft one."""
+        cdef Reactor reactor = self.reactor
+        cdef Py_ssize_t size = self.writer.pending
+        cdef bint over = reactor.output_hard_limit > 0 and size > reactor.output_hard_limit
+        cdef long long now_ns
+        if not over and reactor.output_soft_limit > 0 and size > reactor.output_soft_limit:
+            now_ns = reactor.clock.monotonic_ns()
+            if self.over_soft_since_ns == 0:
+                self.over_soft_since_ns = now_ns
+            over = now_ns - self.over_soft_since_ns > reactor.output_soft_seconds * 1000000000
+        elif not over:
+            self.over_soft_since_ns = 0
+        if over:
+            reactor.context.log.warning(
+                "client closed: output buffer limit reached", address=self.peer.decode("utf-8", "replace"), bytes=size)
+            self.close()
+
+    def close(self):
+        """Close now; a second time changes nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        reactor = self.reactor
+        reactor.watch(self, EPOLL_CTL_DEL, 0)
+        close(self.fd)
+        reactor.connections.pop(self.fd, None)
+        reactor.graveyard.append(self)
+        reactor.context.client_left(self.session)
+
+
+cdef msghdr empty_message() noexcept nogil:
+    cdef msghdr message
+    message.msg_iov = NULL
+    message.msg_iovlen = 0
+    return message
+
+
+cdef class Reactor:
+    def __init__(self, object context, object end_of_turn):
+        self.context = context
+        self.pipeline = context.pipeline
+        self.clock = context.clock
+        self.end_of_turn = end_of_turn
+        self.scratch = Scratch()
+        self.connections = {}
+        self.listeners = []
+        self.dirty = []
+        self.pending = []
+        self.graveyard = []
+        self.next_id = 1
+        self.accepting = True
+        self.max_clients = 10000
+        self.query_buffer_limit = 1 << 30
+        self.max_bulk_bytes = 512 << 20
+        self.keepalive_seconds = 300
+        self.epoll_fd = -1
+        self.wake_fd = -1
+        self.events = <epoll_event*>calloc(MAX_EVENTS, sizeof(epoll_event))
+        if self.events == NULL:
+            raise MemoryError()
+        self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
+        self.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+        if self.epoll_fd < 0 or self.wake_fd < 0:
+            raise OSError(c_errno, "epoll: " + os.strerror(c_errno))
+        self.waker = Watched(self.wake_fd, WAKER)
+        self.watch(self.waker, EPOLL_CTL_ADD, EPOLLIN)
+
+    def __dealloc__(self):
+        free(self.events)
+        if self.epoll_fd >= 0:
+            close(self.epoll_fd)
+        if self.wake_fd >= 0:
+            close(self.wake_fd)
+
+    def fileno(self):
+        return self.epoll_fd
+
+    def attach(self, loop):
+        loop.add_reader(self.epoll_fd, self.step)
+
+    def detach(self, loop):
+        loop.remove_reader(self.epoll_fd)
+
+    def wake(self):
+        cdef uint64_t one = 1
+        write(self.wake_fd, &one, 8)
+
+    def watch(self, Watched watched, int operation, uint32_t interest):
+        cdef epoll_event event
+        event.events = interest
+        event.data.ptr = <void*>watched
+        if epoll_ctl(self.epoll_fd, operation, watched.fd, &event) < 0 and operation != EPOLL_CTL_DEL:
+            raise OSError(c_errno, "epoll_ctl: " + os.strerror(c_errno))
+
+    def listen(self, object socket, bint local):
+        listener = Listener(socket, local)
+        self.listeners.append(listener)
+        self.watch(listener, EPOLL_CTL_ADD, EPOLLIN)
+
+    def stop_listening(self):
+        for listener in self.listeners:
+            self.watch(listener, EPOLL_CTL_DEL, 0)
+            listener.socket.close()
+        self.listeners = []
+
+    cdef int accept(self, Listener listener) except -1:
+        cdef sockaddr_storage address
+        cdef socklen_t size
+        cdef char text[160]
+        cdef int fd
+        cdef int count
+        for count in range(MAX_ACCEPTS):
+            size = sizeof(address)
+            fd = accept4(listener.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
+            if fd < 0:
+                if c_errno == EINTR:
+                    continue
+                if c_errno == EMFILE or c_errno == ENFILE:
+                    # Level-triggered: without a rest the loop would spin on a backlog that it cannot take.
+                    self.pause_accepting(os.strerror(c_errno))
+                return 0
+            if len(self.connections) >= self.max_clients:
+                self.turn_away(fd, b"-ERR max number of clients reached\r\n")
+                continue
+            if self.protected and not is_loopback(&address):
+                self.turn_away(fd, DENIED)
+                continue
+            tune_socket(fd, address.ss_family, self.keepalive_seconds)
+            if listener.local:
+                peer = local = listener.socket.getsockname().encode() + b":0"
+            else:
+                describe_address(&address, text, sizeof(text))
+                peer = <bytes>text[: strlen(text)]
+                size = sizeof(address)
+                getsockname(fd, <sockaddr*>&address, &size)
+                describe_address(&address, text, sizeof(text))
+                local = <bytes>text[: strlen(text)]
+            self.accepted += 1
+            connection = Connection(self, fd, peer, local, listener.local, self.next_id)
+            self.next_id += 1
+            self.connections[fd] = connection
+            self.context.clients[connection.session.id] = connection.session
+            self.watch(connection, EPOLL_CTL_ADD, EPOLLIN)
+        return 0
+
+    def turn_away(self, int fd, bytes message):
+        self.rejected += 1
+        send(fd, <char*>message, len(message), MSG_NOSIGNAL)
+        close(fd)
+
+    def pause_accepting(self, str reason):
+        self.context.log.warning("accepting connections paused", reason=reason)
+        self.accepting = False
+        for listener in self.listeners:
+            self.watch(listener, EPOLL_CTL_MOD, 0)
+
+    def resume_accepting(self):
+        if not self.accepting:
+            self.accepting = True
+            for listener in self.listeners:
+                self.watch(listener, EPOLL_CTL_MOD, EPOLLIN)
+
+    cpdef step(self):
+        """Serve whatever is ready, until nothing is or the time is up."""
+        cdef long long deadline_ns = self.clock.monotonic_ns() + STEP_NS
+        cdef Watched watched
+        cdef uint32_t flags
+        cdef uint64_t drained
+        cdef int ready
+        cdef int index
+        while True:
+            ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
+            if ready <= 0 and not self.pending and not self.dirty:
+                break
+            self.turns += 1
+            for index in range(ready):
+                watched = <Watched><PyObject*>self.events[index].data.ptr
+                flags = self.events[index].events
+                if watched.kind == CONNECTION:
+                    if flags & EPOLLOUT and not (<Connection>watched).closed:
+                        (<Connection>watched).flush()
+                    if flags & (EPOLLIN | EPOLLERR | EPOLLHUP) and not (<Connection>watched).closed:
+                        (<Connection>watched).read()
+                elif watched.kind == LISTENER:
+                    self.accept(<Listener>watched)
+                else:
+                    read(self.wake_fd, &drained, 8)
+            watched = None
+            if self.pending:
+                self.work_pending()
+            self.end_turn()
+            if self.clock.monotonic_ns() >= deadline_ns:
+                if self.pending or self.dirty:
+                    self.wake()
+                break
+
+    cdef int work_pending(self) except -1:
+        cdef list connections = self.pending
+        cdef Connection connection
+        self.pending = []
+        for connection in connections:
+            connection.pending = False
+            if not connection.closed:
+                connection.process()
+                connection.parser.settle()
+        return 0
+
+    cdef int end_turn(self) except -1:
+        """Log what was done, then let the replies go."""
+        cdef list connections
+        cdef Connection connection
+        self.end_of_turn()
+        while self.dirty:
+            connections = self.dirty
+            self.dirty = []
+            for connection in connections:
+                connection.dirty = False
+                if not connection.closed:
+                    connection.flush()
+        if self.graveyard:
+            self.graveyard = []
+        return 0
+
+    def cron(self):
+        """Once a second: idle clients, limits that depend on time, memory of quiet connections."""
+        cdef Connection connection
+        cdef long long now_ns = self.clock.monotonic_ns()
+        cdef long long quiet_ns
+        self.resume_accepting()
+        for connection in list(self.connections.values()):
+            quiet_ns = now_ns - connection.session.active_ns
+            if self.idle_seconds > 0 and quiet_ns > self.idle_seconds * 1000000000 and not connection.session.monitor:
+                self.context.log.verbose("client closed: idle", address=connection.peer.decode("utf-8", "replace"))
+                connection.close()
+            elif connection.writer.pending:
+                connection.check_output_limit()
+            elif quiet_ns > 2000000000:
+                connection.writer.trim()
+        self.graveyard = []
+
+    def close(self):
+        """Close every connection and listener; a second time changes nothing."""
+        self.stop_listening()
+        for connection in list(self.connections.values()):
+            connection.close()
+        self.dirty = []
+        self.pending = []
+        self.graveyard = []

@@ -1,0 +1,30 @@
+"""C side of the pipeline; ``pipeline.py`` is compiled with these types."""
+cimport cython
+
+from kvorum.clock cimport Clock
+from kvorum.commands.call cimport Call
+from kvorum.commands.index cimport CommandIndex
+from kvorum.commands.registry cimport Command
+from kvorum.journal.effects cimport Effects
+from kvorum.keyspace.table cimport Keyspace
+from kvorum.session.session cimport Session
+
+
+cdef class Pipeline:
+    cdef public object server
+    cdef public Clock clock
+    cdef public object registry
+    cdef public CommandIndex index
+    cdef public Keyspace keyspace
+    cdef public Effects effects
+    cdef public int gates
+    cdef public long long wall_offset_ms
+    cdef public long long slow_ns
+    cdef public bint track_latency
+    cdef public long long commands
+    cdef public long long pause_until_ms
+    cdef public bint pause_writes_only
+    cdef public list held
+
+    @cython.locals(call=Call, command=Command, end_ns=cython.longlong, now_ms=cython.longlong, failed=cython.bint)
+    cpdef long long run(self, Session session, long long start_ns) except? -2

@@ -1,0 +1,231 @@
+"""The way of a command: look up, admit, execute, log its effects, count.
+
+One ``Pipeline`` serves all sessions of a server. ``run`` is the hot path. The admission checks stand in ``_admit`` in one
+visible order; ``run`` enters it only when a bit is set in the session's gates or in the pipeline's own, so that an
+ordinary command of an ordinary client pays one test for all of them.
+
+Time is read once per command: the end of one is the beginning of the next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kvorum import errors
+from kvorum.commands.registry import Command
+from kvorum.commands.spec import Flag
+from kvorum.errors import CommandError
+from kvorum.resp.types import WRITTEN
+from kvorum.session.session import (
+    NO_TOUCH,
+    REPLY_OFF,
+    REPLY_SKIP,
+    REPLY_SKIP_NEXT,
+    RESTRICTED,
+    UNAUTHENTICATED,
+    Session,
+)
+
+if TYPE_CHECKING:
+    from kvorum.session.context import ServerContext
+
+# Bits of Pipeline.gates
+LOADING = 1  # the dataset is being read
+MEMORY = 2  # maxmemory is set
+PAUSED = 4  # CLIENT PAUSE
+MONITORED = 8  # at least one client runs MONITOR
+
+NEVER_SLOW = 1 << 62
+HELD = -1
+
+MAY_WRITE = Flag.WRITE | Flag.MAY_REPLICATE
+
+
+class Pipeline:
+    """Executes the requests of all sessions of one server, one after the other."""
+
+    def __init__(self, server: ServerContext) -> None:
+        self.server = server
+        self.clock = server.clock
+        self.registry = server.registry
+        self.index = server.registry.index
+        self.keyspace = server.keyspace
+        self.effects = server.effects
+        self.gates = 0
+        self.wall_offset_ms = 0
+        self.slow_ns = NEVER_SLOW
+        self.track_latency = True
+        self.commands = 0
+        self.pause_until_ms = 0
+        self.pause_writes_only = False
+        self.held: list[Session] = []
+        self.set_time()
+
+    def set_time(self) -> int:
+        """Read both clocks: wall time is the monotonic clock plus an offset that is renewed here. Returns ms."""
+        wall_ms = self.clock.wall_ms()
+        self.wall_offset_ms = wall_ms - self.clock.monotonic_ns() // 1_000_000
+        self.keyspace.now_ms = wall_ms
+        return wall_ms
+
+    def run(self, session: Session, start_ns: int) -> int:
+        """Execute the request that ``session.parser`` found.
+
+        ``start_ns`` and the result are readings of the monotonic clock. ``HELD`` means that nothing was done: the
+        session was put aside (paused) and the same request is to be given again when its connection is resumed.
+        """
+        call = session.call
+        call.begin(session.parser)
+        now_ms = self.wall_offset_ms + start_ns // 1_000_000
+        self.keyspace.now_ms = now_ms
+        call.now_ms = now_ms
+        command = self.index.find(call.argv[0])
+        if command is not None and command.is_container:
+            command = self.registry.subcommand(command, call)
+        if command is None:
+            self._refuse(session, None, self.registry.unknown(call.args))
+            return self.clock.monotonic_ns()
+        call.command = command
+        if call.argc != command.arity and (command.arity >= 0 or call.argc < -command.arity):
+            self._refuse(session, command, errors.wrong_arity(command.name))
+            return self.clock.monotonic_ns()
+        if self.gates | session.gates:
+            admitted = self._admit(session, command)
+            if admitted != 1:
+                return self.clock.monotonic_ns() if admitted == 0 else HELD
+        failed = False
+        self.effects.begin()
+        try:
+            if command.raw:
+                result = command.handler(call)
+            else:
+                result = command.handler(call, *command.decoder(call.args))
+            if result is not WRITTEN:
+                call.reply.value(result)
+                if isinstance(result, CommandError):
+                    failed = True
+                    self._count_error(result)
+        except CommandError as error:
+            failed = True
+            call.reply.value(error)
+            self._count_error(error)
+        except Exception:
+            failed = True
+            self.server.log.exception("command failed", command=command.name.decode())
+            internal = CommandError(b"ERR internal error, see the server's log")
+            call.reply.value(internal)
+            self._count_error(internal)
+        call.finish(self.effects)
+        end_ns = self.clock.monotonic_ns()
+        self.commands += 1
+        session.commands += 1
+        session.last_command = command
+        session.active_ns = end_ns
+        command.calls += 1
+        command.nanoseconds += end_ns - start_ns
+        if failed:
+            command.failed_calls += 1
+        if self.track_latency:
+            command.record(end_ns - start_ns)
+        if end_ns - start_ns >= self.slow_ns:
+            self._note_slow(session, command, end_ns - start_ns)
+        if self.gates | session.gates:
+            self._after(session, command)
+        return end_ns
+
+    def _admit(self, session: Session, command: Command) -> int:
+        """1: go on; 0: refused, the error is written; -1: held. The order is Redis'."""
+        gates = session.gates
+        if gates & REPLY_SKIP_NEXT:
+            session.gates = gates = (gates & ~REPLY_SKIP_NEXT) | REPLY_SKIP
+            session.mute()
+        if gates & UNAUTHENTICATED and not command.flags & Flag.NO_AUTH:
+            return self._refuse(session, command, errors.NO_AUTHENTICATION)
+        if gates & RESTRICTED:
+            refusal = self._forbidden(session, command)
+            if refusal is not None:
+                return self._refuse(session, command, refusal)
+        if self.gates & MEMORY and not self._make_room() and command.flags & Flag.DENYOOM:
+            return self._refuse(session, command, errors.OUT_OF_MEMORY)
+        if self.gates & LOADING and not command.flags & Flag.LOADING:
+            return self._refuse(session, command, errors.LOADING)
+        if self.gates & PAUSED and self._pause_applies(session, command):
+            return HELD
+        if gates & NO_TOUCH:
+            self.keyspace.touching = command.name == b"touch"
+        return 1
+
+    def _forbidden(self, session: Session, command: Command) -> bytes | None:
+        """The check point of access control: the error for a user who may not run this command, else None."""
+        user = session.user
+        if user is None or not user.enabled:
+            return errors.NO_AUTHENTICATION
+        return None
+
+    def _make_room(self) -> bool:
+        """Evict until the memory limit is kept; False if that is impossible."""
+        return bool(self.server.make_room())
+
+    def _pause_applies(self, session: Session, command: Command) -> bool:
+        """Whether CLIENT PAUSE holds this command back; if so the session waits for ``unpause``."""
+        if self.keyspace.now_ms >= self.pause_until_ms:
+            self.unpause()
+            return False
+        if self.pause_writes_only and not command.flags & MAY_WRITE:
+            return False
+        self.held.append(session)
+        session.held_by = "pause"
+        return True
+
+    def pause(self, until_ms: int, writes_only: bool) -> None:
+        """Hold commands back until a moment (Unix ms); a stricter or longer pause that is on stays."""
+        if self.gates & PAUSED:
+            until_ms = max(until_ms, self.pause_until_ms)
+            writes_only = writes_only and self.pause_writes_only
+        self.pause_until_ms = until_ms
+        self.pause_writes_only = writes_only
+        self.gates |= PAUSED
+
+    def unpause(self) -> None:
+        """End the pause and let the held sessions go on."""
+        self.gates &= ~PAUSED
+        self.pause_until_ms = 0
+        held, self.held = self.held, []
+        for session in held:
+            session.held_by = None
+            session.connection.resume()
+
+    def _refuse(self, session: Session, command: Command | None, message: bytes) -> int:
+        """Answer with an error; nothing was executed."""
+        if session.gates & REPLY_SKIP:
+            session.gates &= ~REPLY_SKIP
+            session.unmute()
+        elif not session.gates & REPLY_OFF:
+            session.reply.value(CommandError(message))
+        self.server.statistics.count_error(message.split(b" ", 1)[0])
+        if command is not None:
+            command.rejected_calls += 1
+        session.active_ns = self.clock.monotonic_ns()
+        return 0
+
+    def _count_error(self, error: CommandError) -> None:
+        self.server.statistics.count_error(error.code)
+
+    def _note_slow(self, session: Session, command: Command, nanoseconds: int) -> None:
+        """The command took long enough to be looked at by the slow log or the latency monitor."""
+        if not command.flags & Flag.SKIP_SLOWLOG:
+            self.server.slowlog.offer(session, nanoseconds // 1000)
+        event = "fast-command" if command.flags & Flag.FAST else "command"
+        self.server.latency.offer(event, nanoseconds // 1_000_000, self.keyspace.now_ms)
+
+    def _after(self, session: Session, command: Command) -> None:
+        """What follows a command only while some gate is open."""
+        if self.gates & MONITORED and not command.flags & (Flag.SKIP_MONITOR | Flag.ADMIN):
+            self.server.feed_monitors(session)
+        if session.gates & NO_TOUCH:
+            self.keyspace.touching = True
+        if session.gates & REPLY_SKIP:
+            session.gates &= ~REPLY_SKIP
+            session.unmute()
+        elif session.gates & REPLY_OFF:
+            session.muted.consume(session.muted.pending)

@@ -1,0 +1,108 @@
+"""One client: its state from accept to close.
+
+A session knows nothing of sockets. Its ``connection`` (see ``net``) offers what a command may ask of the other side:
+addresses, sizes, closing. The state that changes the way of a command through the server is gathered in ``gates``: as
+long as no bit is set, the pipeline skips all checks of that kind with one test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kvorum.commands.call import Call
+from kvorum.keyspace.table import Keyspace
+from kvorum.resp.parser import Parser
+from kvorum.resp.writer import Writer
+
+if TYPE_CHECKING:
+    from kvorum.acl.users import User
+    from kvorum.session.context import ServerContext
+
+# Bits of Session.gates
+UNAUTHENTICATED = 1  # only commands flagged NO_AUTH
+RESTRICTED = 2  # the user may not do everything: ACL check
+REPLY_OFF = 4  # CLIENT REPLY OFF
+REPLY_SKIP = 8  # CLIENT REPLY SKIP: this command's reply is dropped
+REPLY_SKIP_NEXT = 16  # CLIENT REPLY SKIP was just executed
+NO_TOUCH = 32  # CLIENT NO-TOUCH: commands leave the access clocks alone
+
+
+class Session:
+    """State of one client; ``reply`` is where its replies gather until the turn ends."""
+
+    def __init__(self, id: int, server: ServerContext, connection: Any, parser: Parser, reply: Writer) -> None:
+        self.id = id
+        self.server = server
+        self.keyspace: Keyspace = server.keyspace
+        self.connection = connection
+        self.parser = parser
+        self.reply = reply
+        self.muted = reply
+        self.call = Call(self, server, server.keyspace, server.keyspace.databases[0], reply)
+        self.user: User | None = None
+        self.name = b""
+        self.library_name = b""
+        self.library_version = b""
+        self.gates = 0
+        self.last_command = None
+        self.created_ns = self.active_ns = server.clock.monotonic_ns()
+        self.commands = 0
+        self.closing = False
+        self.no_evict = False
+        self.monitor = False
+        self.held_by = None
+        self.reset_user()
+
+    @property
+    def protocol(self) -> int:
+        """RESP version of the replies, 2 or 3."""
+        return self.reply.protocol
+
+    @protocol.setter
+    def protocol(self, version: int) -> None:
+        self.reply.protocol = version
+
+    @property
+    def database_index(self) -> int:
+        """The selected database."""
+        return self.call.db.index
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the client may use commands that need a user."""
+        return not self.gates & UNAUTHENTICATED
+
+    def select(self, index: int) -> None:
+        """Make ``index`` (valid, the caller checked) the selected database."""
+        self.call.db = self.keyspace.databases[index]
+
+    def reset_user(self) -> None:
+        """The state of a new connection: the default user, if that one needs no password."""
+        default = self.server.users.default
+        self.become(default if default.enabled and default.no_password else None)
+
+    def become(self, user: User | None) -> None:
+        """Act as ``user`` from now on; None: nobody yet."""
+        self.user = user
+        self.gates &= ~(UNAUTHENTICATED | RESTRICTED)
+        if user is None:
+            self.gates |= UNAUTHENTICATED
+        elif not user.unrestricted:
+            self.gates |= RESTRICTED
+        self.parser.authenticated = user is not None
+
+    def mute(self) -> None:
+        """Send the replies of the commands that follow nowhere (CLIENT REPLY)."""
+        if self.muted is self.reply:
+            self.muted = Writer(self.reply.protocol)
+        self.muted.protocol = self.reply.protocol
+        self.call.reply = self.muted
+
+    def unmute(self) -> None:
+        """Let replies through again; what was muted is gone."""
+        self.muted.consume(self.muted.pending) if self.muted is not self.reply else None
+        self.call.reply = self.reply
+
+    def close_after_reply(self) -> None:
+        """The client leaves once what it was sent has been written."""
+        self.closing = True
