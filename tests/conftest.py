@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import redis
+from hypothesis import settings
 
 from kvorum.testing.kvorum_server import KvorumServer
-from kvorum.testing.redis_server import RedisPrograms, RedisServer, RedisUnavailable, find_programs
+from kvorum.testing.redis_server import RedisPrograms, RedisServer, RedisUnavailableError, find_programs
+
+# Examples have no deadline, since other work may share the machine. In CI they are the same in every run.
+settings.register_profile("kvorum", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("kvorum")
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +24,7 @@ def redis_programs() -> RedisPrograms:
     """redis-server, redis-cli and redis-benchmark; the test is skipped, with the reason, where they cannot be had."""
     try:
         return find_programs()
-    except RedisUnavailable as error:
+    except RedisUnavailableError as error:
         pytest.skip(str(error))
 
 
@@ -60,19 +66,21 @@ def start_kvorum() -> Iterator[Callable[..., KvorumServer]]:
     """Starts a kvorum server of the test's own: ``start_kvorum("--maxmemory", "1mb")``; it ends with the test."""
     with ExitStack() as stack:
 
-        def start(*options: str, **settings: Any) -> KvorumServer:
-            return stack.enter_context(KvorumServer(*options, **settings))
+        def start(*options: str, **arguments: Any) -> KvorumServer:
+            return stack.enter_context(KvorumServer(*options, **arguments))
 
         yield start
 
 
 @pytest.fixture
 def connect() -> Iterator[Callable[..., redis.Redis]]:
-    """A redis-py client for any server with a host and a port: ``connect(server, protocol=3)``; closed with the test."""
+    """A redis-py client of a server with a host and a port: ``connect(server, protocol=3)``; closed with the test."""
     with ExitStack() as stack:
 
-        def open_client(server: RedisServer | KvorumServer, **settings: Any) -> redis.Redis:
-            return stack.enter_context(redis.Redis(host=server.host, port=server.port, **settings))
+        def open_client(server: RedisServer | KvorumServer, **arguments: Any) -> redis.Redis:
+            client = redis.Redis(host=server.host, port=server.port, **arguments)
+            stack.callback(client.close)
+            return client
 
         yield open_client
 

@@ -33,7 +33,7 @@ APT_TIMEOUT_S = 300
 LAYOUT = 1
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """The programs cannot be had on this machine; the text is one line for the user."""
 
 
@@ -56,6 +56,7 @@ BUNDLES = {
             "usr/bin/redis-check-rdb",
         ),
     ),
+    "pip": Bundle(packages=("python3-pip-whl",), programs=()),
 }
 
 
@@ -90,7 +91,7 @@ class Cache:
             return ready
         for tool in ("apt-get", "dpkg"):
             if shutil.which(tool) is None:
-                raise Unavailable(f"{name}: its programs come from Debian's packages, and there is no {tool} here")
+                raise UnavailableError(f"{name}: its programs come from Debian's packages, and there is no {tool} here")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with open(self.folder / "lock", "w", encoding="ascii") as lock:
@@ -98,7 +99,7 @@ class Cache:
                 ready = self._complete(name, bundle)
                 return ready if ready is not None else self._make(name, bundle)
         except OSError as error:
-            raise Unavailable(f"{name}: cannot write below {self.folder}: {error}") from error
+            raise UnavailableError(f"{name}: cannot write below {self.folder}: {error}") from error
 
     def _complete(self, name: str, bundle: Bundle) -> Unpacked | None:
         folder = self.folder / name
@@ -140,23 +141,32 @@ class Cache:
         lists = ["-o", f"Dir::State::lists={home / 'lists'}"]
         try:
             return download(bundle.packages, scratch / "system", cache)
-        except Unavailable:
+        except UnavailableError:
             run_tool(["apt-get", *cache, *lists, "-qq", "update"], f"{name}: cannot bring Debian's list of packages")
         try:
             return download(bundle.packages, scratch / "private", [*cache, *lists])
-        except Unavailable as error:
-            raise Unavailable(f"{name}: {error}") from error
+        except UnavailableError as error:
+            raise UnavailableError(f"{name}: {error}") from error
 
 
 def download(packages: Sequence[str], folder: Path, apt_options: list[str]) -> list[Path]:
     """Download the packages with what they depend on and the machine lacks; returns the archives."""
     listing = run_tool(
-        ["apt-get", *apt_options, "-qq", "--no-install-recommends", "--reinstall", "--print-uris", "install", *packages],
+        [
+            "apt-get",
+            *apt_options,
+            "-qq",
+            "--no-install-recommends",
+            "--reinstall",
+            "--print-uris",
+            "install",
+            *packages,
+        ],
         f"Debian's packages {', '.join(packages)} are not known here",
     )
     wanted = [package_of_archive(archive) for archive in re.findall(r"^'[^']+' (\S+\.deb) ", listing, re.MULTILINE)]
     if not {package for package, _ in wanted}.issuperset(packages):
-        raise Unavailable(f"apt-get does not say where {', '.join(packages)} can be downloaded")
+        raise UnavailableError(f"apt-get does not say where {', '.join(packages)} can be downloaded")
     folder.mkdir()
     run_tool(
         # Without the option, root's apt-get drops its rights and then cannot write here.
@@ -181,7 +191,7 @@ def write_starters(root: Path, programs: Sequence[str]) -> None:
     (root / "bin").mkdir(exist_ok=True)
     for program in programs:
         if not (root / program).exists():
-            raise Unavailable(f"the unpacked packages have no {program}")
+            raise UnavailableError(f"the unpacked packages have no {program}")
         script = root / "bin" / Path(program).name
         script.write_text(
             "#!/bin/sh\n"
@@ -194,7 +204,7 @@ def write_starters(root: Path, programs: Sequence[str]) -> None:
 
 
 def run_tool(command: Sequence[str], failure: str, folder: Path | None = None) -> str:
-    """What the command prints; any trouble becomes ``Unavailable`` with the tool's own last words."""
+    """What the command prints; any trouble becomes an UnavailableError with the tool's own last words."""
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C")
     try:
         done = subprocess.run(
@@ -202,10 +212,10 @@ def run_tool(command: Sequence[str], failure: str, folder: Path | None = None) -
             timeout=APT_TIMEOUT_S, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Unavailable(f"{failure}: {error}") from error
+        raise UnavailableError(f"{failure}: {error}") from error
     if done.returncode != 0:
         words = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("E:")]
-        raise Unavailable(f"{failure} ({words[-1] if words else f'exit status {done.returncode}'})")
+        raise UnavailableError(f"{failure} ({words[-1] if words else f'exit status {done.returncode}'})")
     return done.stdout
 
 
@@ -217,7 +227,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in arguments:
         try:
             print(Cache().bring(name).programs)
-        except Unavailable as error:
+        except UnavailableError as error:
             print(error, file=sys.stderr)
             return 1
     return 0

@@ -2,7 +2,6 @@
 
 from kvorum import _plain
 
-if _plain.requested():
-    _plain.install()
+_plain.install()
 
 __version__ = "0.1.0"

@@ -30,7 +30,7 @@ def test_a_process_is_ready_when_it_says_so_and_ends_with_the_block() -> None:
         assert server.returncode is None
         directory = server.directory
         assert directory.is_dir()
-    assert server.returncode == -15
+    assert server.wait() == -15
     assert not directory.exists()
 
 

@@ -24,8 +24,8 @@ def kvorum_command() -> list[str]:
 class KvorumServer:
     """A kvorum server on a port that it chooses itself, without persistence; a context manager.
 
-    ``options`` are further command line options (``"--maxmemory", "1mb"``), which override those given here. It works in
-    ``directory`` where one is given, else in a fresh one that goes with it.
+    ``options`` are further command line options (``"--maxmemory", "1mb"``), which override those given here. It works
+    in ``directory`` where one is given, else in a fresh one that goes with it.
     """
 
     host = HOST

@@ -157,7 +157,7 @@ class ServerProcess:
 
 
 def start_on_free_port(make: Callable[[int], ServerProcess], attempts: int = 5) -> ServerProcess:
-    """Start a server that cannot choose a port by itself: another process may take the free port first, so try again."""
+    """Start a server that cannot choose a port by itself: another process may take the port first, so try again."""
     for attempt in range(attempts):
         server = make(free_port())
         try:

@@ -24,7 +24,7 @@ BRING_TIMEOUT_S = 600
 NO_PERSISTENCE = ("--save", "", "--appendonly", "no")
 
 
-class RedisUnavailable(Exception):
+class RedisUnavailableError(Exception):
     """There is no redis-server on this machine and none can be brought; the text is one line for the user."""
 
 
@@ -46,7 +46,7 @@ class RedisPrograms:
 
 
 def find_programs() -> RedisPrograms:
-    """Redis' programs, brought into the cache of the source tree first if need be; raises RedisUnavailable."""
+    """Redis' programs, brought into the cache of the source tree first if need be; raises RedisUnavailableError."""
     folder = os.environ.get("KVORUM_REDIS_PROGRAMS")
     if folder:
         return _programs_in(Path(folder), f"KVORUM_REDIS_PROGRAMS={folder}")
@@ -61,7 +61,7 @@ def find_programs() -> RedisPrograms:
         trouble = brought.stderr.strip()
     installed = shutil.which("redis-server")
     if installed is None:
-        raise RedisUnavailable(trouble)
+        raise RedisUnavailableError(trouble)
     return _programs_in(Path(installed).parent, "PATH")
 
 
@@ -69,7 +69,7 @@ def _programs_in(folder: Path, origin: str) -> RedisPrograms:
     programs = RedisPrograms(folder / "redis-server", folder / "redis-cli", folder / "redis-benchmark")
     for program in (programs.server, programs.cli, programs.benchmark):
         if not program.exists():
-            raise RedisUnavailable(f"there is no {program.name} in {folder} ({origin})")
+            raise RedisUnavailableError(f"there is no {program.name} in {folder} ({origin})")
     return programs
 
 

@@ -1,0 +1,53 @@
+# Every target does its own set-up: all that is needed is Python 3.11 or newer, a C compiler and make.
+# PYTHON names the Python to build with; ARGS, PARTS, QUICK and FUZZ_SECONDS are passed on as `make help` says.
+
+PYTHON ?= $(shell command -v python3 || command -v python)
+VENV := .venv/bin
+DEVELOP := $(PYTHON) tools/develop.py
+
+.DEFAULT_GOAL := help
+.PHONY: build run test lint format bench fuzz clean distclean help python
+
+build: python  ## compile everything and install kvorum into .venv
+	@$(DEVELOP) build
+
+run: build  ## start a server on port 6379; ARGS="--port 7000 --maxmemory 1gb" is passed on
+	@exec $(VENV)/kvorum server $(ARGS)
+
+test: python  ## run every test; ARGS="-k strings -x" is passed on to pytest
+	@$(DEVELOP) dev
+	@$(VENV)/python -m pytest $(ARGS)
+
+lint: python  ## check style and types
+	@$(DEVELOP) dev --no-build
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@$(VENV)/mypy
+	@PATH="$$PWD/$(VENV):$$PATH" cython-lint src
+
+format: python  ## put all files into the one format
+	@$(DEVELOP) dev --no-build
+	@$(VENV)/ruff check --fix .
+	@$(VENV)/ruff format .
+
+bench: python  ## measure beside redis-server; QUICK=1 for two minutes, PARTS=pipeline,memory for some parts
+	@$(DEVELOP) bench
+	@$(VENV)/python -m bench $(if $(QUICK),--quick) $(if $(PARTS),--parts "$(PARTS)") $(ARGS)
+
+fuzz: python  ## feed random input to the parsers; FUZZ_SECONDS=600 for each instead of 60
+	@$(DEVELOP) fuzz
+	@$(VENV)/python tools/fuzz.py $(FUZZ_SECONDS)
+
+clean:  ## remove what was built
+	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
+	@find src tests tools bench \( -name '*.so' -o -name '*.pyc' \) -delete
+	@find src tests tools bench -name __pycache__ -type d -empty -delete
+
+distclean: clean  ## remove the environment and the caches of downloads too
+	@rm -rf .venv .cache dist
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' Makefile
+
+python:
+	@test -n "$(PYTHON)" || { echo "kvorum needs Python 3.11 or newer, and there is no python3 here" >&2; exit 1; }

@@ -1,0 +1,1 @@
+"""Measures kvorum beside redis-server."""
