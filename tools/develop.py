@@ -51,9 +51,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def make_environment() -> None:
-    """A virtual environment in ``.venv`` with a working pip; made anew if the tree was moved or its Python is gone."""
+    """A virtual environment in ``.venv`` with a working pip; made anew if the tree was moved or its Python is another."""
     stamp = ENVIRONMENT / "kvorum-place"
-    place = str(ROOT)
+    place = f"{ROOT}\n{sys.version}"
     usable = PYTHON.exists() and quiet([str(PYTHON), "-m", "pip", "--version"])
     if usable and (not stamp.exists() or stamp.read_text(encoding="utf-8") == place):
         stamp.write_text(place, encoding="utf-8")
