@@ -6,6 +6,8 @@ leading ``-``. Handlers raise ``CommandError(text)``; the session turns it into 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class CommandError(Exception):
     """An error reply. ``message`` is the full text without the leading ``-``, prefix included."""
@@ -25,6 +27,10 @@ class WrongTypeError(CommandError):
 
     def __init__(self) -> None:
         super().__init__(WRONG_TYPE)
+
+
+class StartupError(Exception):
+    """The server cannot start; the message is one line for the operator, naming what is wrong and where."""
 
 
 # Values and syntax
@@ -56,3 +62,130 @@ def wrong_arity(full_name: bytes) -> bytes:
 
 def invalid_expire(full_name: bytes) -> bytes:
     return b"ERR invalid expire time in '" + full_name + b"' command"
+
+
+# Configuration
+CONFIG_WITHOUT_FILE = b"ERR The server is running without a config file"
+
+
+def config_unknown_option(name: bytes) -> bytes:
+    return b"ERR Unknown option or number of arguments for CONFIG SET - '" + name + b"'"
+
+
+def config_set_failed(name: bytes, reason: bytes) -> bytes:
+    return b"ERR CONFIG SET failed (possibly related to argument '" + name + b"') - " + reason
+
+
+def config_rewrite_failed(reason: bytes) -> bytes:
+    return b"ERR Rewriting config file: " + reason
+
+
+# Numbers in arguments
+MUST_BE_POSITIVE = b"ERR value is out of range, must be positive"
+TIMEOUT_NOT_AN_INTEGER = b"ERR timeout is not an integer or out of range"
+TIMEOUT_NEGATIVE = b"ERR timeout is negative"
+
+
+def out_of_bounds(lowest: int, highest: int) -> bytes:
+    return b"ERR value is out of range, value must between %d and %d" % (lowest, highest)
+
+
+# Keys
+SAME_OBJECT = b"ERR source and destination objects are the same"
+EXPIRE_NX_EXCLUDES = b"ERR NX and XX, GT or LT options at the same time are not compatible"
+EXPIRE_GT_EXCLUDES_LT = b"ERR GT and LT options at the same time are not compatible"
+WAITAOF_WITHOUT_LOG = b"ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
+
+
+def unsupported_option(word: bytes) -> bytes:
+    """``word`` is shown as C shows it: up to a NUL, and on one line."""
+    shown = word.split(b"\0", 1)[0].replace(b"\r", b" ").replace(b"\n", b" ")
+    return b"ERR Unsupported option " + shown
+
+
+# Strings
+DECREMENT_OVERFLOW = b"ERR decrement would overflow"
+NAN_OR_INFINITY = b"ERR increment would produce NaN or Infinity"
+LCS_NOT_STRINGS = b"ERR The specified keys must contain string values"
+LCS_BOTH = b"ERR If you want both the length and indexes, please just use IDX."
+LCS_TOO_LONG = b"ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
+
+
+# Connection
+NO_PROTOCOL = b"NOPROTO unsupported protocol version"
+NOT_A_PROTOCOL = b"ERR Protocol version is not an integer or out of range"
+HELLO_NEEDS_AUTHENTICATION = (
+    b"NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option "
+    b"can be used to authenticate the client and select the RESP protocol version at the same time"
+)
+NO_PASSWORD_IS_SET = (
+    b"ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration "
+    b"is correct?"
+)
+BAD_CLIENT_NAME = b"ERR Client names cannot contain spaces, newlines or special characters."
+SELECT_IN_CLUSTER = b"ERR SELECT is not allowed in cluster mode"
+
+
+def shown(text: bytes) -> bytes:
+    """What an error text shows of a word that the client sent: as far as its first NUL."""
+    return text.split(b"\0", 1)[0]
+
+
+# Unknown commands
+QUOTED_BYTES = 128
+
+
+def _quotable(word: bytes, limit: int = QUOTED_BYTES) -> bytes:
+    """A client's word as Redis prints it: up to a NUL or the limit, without line ends."""
+    return word.split(b"\0", 1)[0][:limit].replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+def unknown_command(request: Sequence[bytes]) -> bytes:
+    """``request``: the name and its arguments; of these as many are quoted as begin within 128 bytes."""
+    quoted = b""
+    for word in request[1:]:
+        if len(quoted) >= QUOTED_BYTES:
+            break
+        quoted += b"'" + _quotable(word, QUOTED_BYTES - len(quoted)) + b"' "
+    return b"ERR unknown command '" + _quotable(request[0]) + b"', with args beginning with: " + quoted
+
+
+def unknown_subcommand(container: bytes, word: bytes) -> bytes:
+    """``container``: the name as the client wrote it."""
+    return b"ERR unknown subcommand '" + _quotable(word) + b"'. Try " + _quotable(container).upper() + b" HELP."
+
+
+# Clients
+NO_SUCH_CLIENT = b"ERR No such client"
+INVALID_CLIENT_ID = b"ERR Invalid client ID"
+CLIENT_ID_NOT_POSITIVE = b"ERR client-id should be greater than 0"
+BAD_PAUSE_MODE = b"ERR CLIENT PAUSE mode must be WRITE or ALL"
+BAD_UNBLOCK_REASON = b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
+UNBLOCKED = b"UNBLOCKED client unblocked via CLIENT UNBLOCK"
+CACHING_WITHOUT_TRACKING = (
+    b"ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
+)
+NO_TRACKING = b"ERR This server does not offer client-side caching: CLIENT TRACKING ON is refused"
+ONE_REDIRECT = b"ERR A client can only redirect to a single other client"
+NO_REDIRECT_TARGET = b"ERR The client ID you want redirect to does not exist"
+
+
+def unknown_client_type(name: bytes) -> bytes:
+    return b"ERR Unknown client type '" + shown(name) + b"'"
+
+
+def no_such_user(name: bytes) -> bytes:
+    return b"ERR No such user '" + shown(name) + b"'"
+
+
+def unrecognized_option(name: bytes) -> bytes:
+    return b"ERR Unrecognized option '" + shown(name) + b"'"
+
+
+def not_a_word(option: bytes) -> bytes:
+    return b"ERR " + shown(option) + b" cannot contain spaces, newlines or special characters."
+
+
+# Access control
+def unknown_category(name: bytes) -> bytes:
+    return b"ERR Unknown category '" + shown(name)[:128] + b"'"

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from kvorum.clock import Clock
 
-class FakeClock:
-    """Implements ``kvorum.clock.Clock``; both readings advance together."""
 
-    __slots__ = ("_monotonic_us", "_wall_us")
+class FakeClock(Clock):
+    """Both readings advance together; only ``set_wall_ms`` parts them."""
 
-    def __init__(self, wall_ms: int = 1_700_000_000_000, monotonic_us: int = 1_000_000) -> None:
-        self._wall_us = wall_ms * 1000
-        self._monotonic_us = monotonic_us
+    def __init__(self, wall_ms: int = 1_700_000_000_000, monotonic_ns: int = 1_000_000_000) -> None:
+        self._wall_ns = wall_ms * 1_000_000
+        self._monotonic_ns = monotonic_ns
 
     def wall_ms(self) -> int:
-        return self._wall_us // 1000
+        return self._wall_ns // 1_000_000
 
-    def monotonic_us(self) -> int:
-        return self._monotonic_us
+    def monotonic_ns(self) -> int:
+        return self._monotonic_ns
 
     def advance(self, milliseconds: float) -> None:
         """Let time pass."""
-        microseconds = round(milliseconds * 1000)
-        assert microseconds >= 0, "time does not go back; use set_wall_ms for a clock that is set"
-        self._wall_us += microseconds
-        self._monotonic_us += microseconds
+        nanoseconds = round(milliseconds * 1_000_000)
+        assert nanoseconds >= 0, "time does not go back; use set_wall_ms for a clock that is set"
+        self._wall_ns += nanoseconds
+        self._monotonic_ns += nanoseconds
 
     def set_wall_ms(self, wall_ms: int) -> None:
         """What an operator or NTP does to the wall clock: it jumps, the monotonic one does not."""
-        self._wall_us = wall_ms * 1000
+        self._wall_ns = wall_ms * 1_000_000
