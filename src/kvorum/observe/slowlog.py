@@ -37,7 +37,7 @@ class SlowLog:
     """The entries and the two options that rule them.
 
     ``slower_than_us`` is ``slowlog-log-slower-than``: 0 takes every command, a negative number none.
-    ``max_length`` is ``slowlog-max-len``; entries beyond it go when the next command is offered, the oldest first.
+    ``max_length`` is ``slowlog-max-len``; of entries beyond it the oldest go.
     """
 
     def __init__(self, slower_than_us: int = 10_000, max_length: int = 128) -> None:
@@ -61,6 +61,14 @@ class SlowLog:
         if microseconds >= self.slower_than_us:
             self._entries.appendleft(self._entry(session, microseconds))
             self._next_id += 1
+        self._trim()
+
+    def set_max_length(self, length: int) -> None:
+        """Change ``slowlog-max-len``; what is too much goes at once."""
+        self.max_length = length
+        self._trim()
+
+    def _trim(self) -> None:
         while len(self._entries) > self.max_length:
             self._entries.pop()
 
