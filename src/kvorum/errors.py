@@ -126,9 +126,9 @@ BAD_CLIENT_NAME = b"ERR Client names cannot contain spaces, newlines or special 
 SELECT_IN_CLUSTER = b"ERR SELECT is not allowed in cluster mode"
 
 
-def shown(text: bytes) -> bytes:
-    """What an error text shows of a word that the client sent: as far as its first NUL."""
-    return text.split(b"\0", 1)[0]
+def shown(word: bytes) -> bytes:
+    """What an error text shows of a word that the client sent: up to a NUL, and on one line."""
+    return word.split(b"\0", 1)[0].replace(b"\r", b" ").replace(b"\n", b" ")
 
 
 # Unknown commands
@@ -153,6 +153,17 @@ def unknown_command(request: Sequence[bytes]) -> bytes:
 def unknown_subcommand(container: bytes, word: bytes) -> bytes:
     """``container``: the name as the client wrote it."""
     return b"ERR unknown subcommand '" + _quotable(word) + b"'. Try " + _quotable(container).upper() + b" HELP."
+
+
+def misused_subcommand(container: bytes, word: bytes) -> bytes:
+    """For subcommands that check the number of their arguments themselves; both words as the client wrote them."""
+    return (
+        b"ERR unknown subcommand or wrong number of arguments for '"
+        + _quotable(word)
+        + b"'. Try "
+        + _quotable(container).upper()
+        + b" HELP."
+    )
 
 
 # Clients

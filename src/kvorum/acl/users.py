@@ -50,6 +50,10 @@ class Users:
         self.default.passwords = {digest(password)} if password else set()
         self.default.no_password = not password
 
+    def find(self, name: bytes) -> User | None:
+        """The user of that name."""
+        return self._by_name.get(name)
+
     def authenticate(self, name: bytes, password: bytes) -> User | None:
         """The user if name and password are right, else None."""
         user = self._by_name.get(name)

@@ -50,7 +50,7 @@ class Session:
         self.closing = False
         self.no_evict = False
         self.monitor = False
-        self.held_by = None
+        self.held_by: Any = None
         self.reset_user()
 
     @property
@@ -102,6 +102,42 @@ class Session:
         """Let replies through again; what was muted is gone."""
         self.muted.consume(self.muted.pending) if self.muted is not self.reply else None
         self.call.reply = self.reply
+
+    def set_replies(self, mode: bytes) -> None:
+        """CLIENT REPLY: ``ON``, ``OFF``, or ``SKIP`` for the next command only."""
+        if mode == b"OFF":
+            self.gates |= REPLY_OFF
+            self.mute()
+        elif mode == b"ON":
+            self.gates &= ~(REPLY_OFF | REPLY_SKIP)
+            self.unmute()
+        elif not self.gates & REPLY_OFF:
+            self.gates |= REPLY_SKIP_NEXT
+
+    def set_touching(self, touching: bool) -> None:
+        """CLIENT NO-TOUCH: whether this client's commands renew the access clocks of the keys they use."""
+        if touching:
+            self.gates &= ~NO_TOUCH
+            self.keyspace.touching = True
+        else:
+            self.gates |= NO_TOUCH
+
+    @property
+    def no_touch(self) -> bool:
+        """Whether this client's commands leave the access clocks alone."""
+        return bool(self.gates & NO_TOUCH)
+
+    def reset(self) -> None:
+        """Back to the state of a new connection (RESET). The library's name and version stay: they are still true."""
+        if self.monitor:
+            self.server.stop_monitoring(self)
+        self.select(0)
+        self.protocol = 2
+        self.set_replies(b"ON")
+        self.set_touching(True)
+        self.no_evict = False
+        self.name = b""
+        self.reset_user()
 
     def close_after_reply(self) -> None:
         """The client leaves once what it was sent has been written."""
