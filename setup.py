@@ -34,6 +34,7 @@ DIRECTIVES = {
     "boundscheck": False,
     "wraparound": True,
     "embedsignature": False,
+    "annotation_typing": False,  # types come from the .pxd sidecars alone
 }
 
 

@@ -54,6 +54,7 @@ cdef class Reactor:
     cdef Scratch scratch
     cdef int epoll_fd
     cdef int wake_fd
+    cdef int selector_fd            # of the loop that the reactor is nested in; -1: not known
     cdef Watched waker
     cdef epoll_event* events
     cdef readonly dict connections  # fd -> Connection
@@ -75,7 +76,6 @@ cdef class Reactor:
     cdef public long long idle_seconds
     cdef public int keepalive_seconds
     cdef public bint protected
-    cdef public long long linger_ns
     # Statistics
     cdef readonly long long accepted
     cdef readonly long long rejected
@@ -84,6 +84,7 @@ cdef class Reactor:
     cdef readonly long long turns
 
     cdef int accept(self, Listener listener) except -1
+    cdef int linger(self) except -1
     cdef int work_pending(self) except -1
     cdef int end_turn(self) except -1
     cpdef step(self)

@@ -1,14 +1,12 @@
 """The compiled reactor: see ``reactor.py`` for what it promises and why it is shaped like this."""
 
-import errno
 import os
 
 from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, EMFILE, ENFILE, errno as c_errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, strlen
-from posix.types cimport mode_t
+from libc.string cimport memset, strlen
 from posix.unistd cimport close, read, write
 
 from kvorum.clock cimport Clock
@@ -23,6 +21,15 @@ cdef extern from "<sys/epoll.h>" nogil:
     int epoll_create1(int flags)
     int epoll_ctl(int epfd, int op, int fd, epoll_event* event)
     int epoll_wait(int epfd, epoll_event* events, int maxevents, int timeout)
+
+cdef extern from "<poll.h>" nogil:
+    enum:
+        POLLIN
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int poll(pollfd* watched, unsigned long count, int timeout_ms)
 
 cdef extern from "<sys/eventfd.h>" nogil:
     enum:
@@ -106,16 +113,18 @@ cdef enum:
     CONNECTION = 2
 
 # Work per turn. What is left over is taken up in the next round, after the others.
-DEF MAX_EVENTS = 512
-DEF MAX_ACCEPTS = 1000              # per ready listener and round
-DEF MAX_REQUESTS = 4096             # per connection and round
-DEF MAX_VECTOR = 64                 # segments per sendmsg
-DEF MAX_SENT = 4 * 1024 * 1024      # bytes per connection and round
-DEF STEP_NS = 2 * 1000 * 1000       # after this the asyncio loop gets its turn
-# A client whose unread replies exceed this is not executed further until it reads; what it sends meanwhile
-# is kept up to client-query-buffer-limit, then the connection is closed. So both directions are bounded.
-DEF OUTPUT_HIGH_WATER = 64 * 1024 * 1024
-DEF OUTPUT_LOW_WATER = 16 * 1024 * 1024
+cdef enum:
+    MAX_EVENTS = 512
+    MAX_ACCEPTS = 1000              # per ready listener and round
+    MAX_REQUESTS = 4096             # per connection and round
+    MAX_VECTOR = 64                 # segments per sendmsg
+    MAX_SENT = 4 * 1024 * 1024      # bytes per connection and round
+    STEP_NS = 2 * 1000 * 1000       # after this the asyncio loop gets its turn
+    LINGER_MS = 1                   # how long a step waits for more after it found something to do
+    # A client whose unread replies exceed this is not executed further until it reads; what it sends meanwhile
+    # is kept up to client-query-buffer-limit, then the connection is closed. So both directions are bounded.
+    OUTPUT_HIGH_WATER = 64 * 1024 * 1024
+    OUTPUT_LOW_WATER = 16 * 1024 * 1024
 
 DENIED = (
     b"-DENIED This server runs in protected mode: no password is set for the default user, so that only clients on "
@@ -158,9 +167,6 @@ cdef class Connection(Watched):
     @property
     def output_bytes(self):
         return self.writer.pending
-
-    def set_max_bulk_bytes(self, Py_ssize_t limit):
-        self.parser.max_bulk_bytes = limit
 
     cdef int read(self) except -1:
         cdef Py_ssize_t room = 0
@@ -263,7 +269,7 @@ cdef class Connection(Watched):
             if segments == 1:
                 sent = send(self.fd, vector[0].iov_base, vector[0].iov_len, MSG_NOSIGNAL)
             else:
-                message = empty_message()
+                memset(&message, 0, sizeof(message))
                 message.msg_iov = vector
                 message.msg_iovlen = segments
                 sent = sendmsg(self.fd, &message, MSG_NOSIGNAL)
@@ -329,13 +335,6 @@ cdef class Connection(Watched):
         reactor.context.client_left(self.session)
 
 
-cdef msghdr empty_message() noexcept nogil:
-    cdef msghdr message
-    message.msg_iov = NULL
-    message.msg_iovlen = 0
-    return message
-
-
 cdef class Reactor:
     def __init__(self, object context, object end_of_turn):
         self.context = context
@@ -376,11 +375,25 @@ cdef class Reactor:
     def fileno(self):
         return self.epoll_fd
 
-    def attach(self, loop):
+    def attach(self, loop, int selector_fd=-1):
+        self.selector_fd = selector_fd
         loop.add_reader(self.epoll_fd, self.step)
 
     def detach(self, loop):
         loop.remove_reader(self.epoll_fd)
+        self.selector_fd = -1
+
+    cdef int linger(self) except -1:
+        """Wait a moment for whatever the whole loop waits for; 1 if something came."""
+        cdef pollfd outer
+        cdef int ready
+        if self.selector_fd < 0:
+            return 0
+        outer.fd = self.selector_fd
+        outer.events = POLLIN
+        with nogil:
+            ready = poll(&outer, 1, LINGER_MS)
+        return ready > 0
 
     def wake(self):
         cdef uint64_t one = 1
@@ -397,6 +410,12 @@ cdef class Reactor:
         listener = Listener(socket, local)
         self.listeners.append(listener)
         self.watch(listener, EPOLL_CTL_ADD, EPOLLIN)
+
+    def set_max_bulk_bytes(self, Py_ssize_t limit):
+        cdef Connection connection
+        self.max_bulk_bytes = limit
+        for connection in self.connections.values():
+            connection.parser.max_bulk_bytes = limit
 
     def stop_listening(self):
         for listener in self.listeners:
@@ -472,7 +491,11 @@ cdef class Reactor:
         while True:
             ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
             if ready <= 0 and not self.pending and not self.dirty:
-                break
+                if not self.linger():
+                    break
+                ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
+                if ready <= 0:
+                    break       # it came for somebody else in the loop
             self.turns += 1
             for index in range(ready):
                 watched = <Watched><PyObject*>self.events[index].data.ptr

@@ -4,7 +4,7 @@ cimport cython
 from kvorum.clock cimport Clock
 from kvorum.commands.call cimport Call
 from kvorum.commands.index cimport CommandIndex
-from kvorum.commands.registry cimport Command
+from kvorum.commands.command cimport Command
 from kvorum.journal.effects cimport Effects
 from kvorum.keyspace.table cimport Keyspace
 from kvorum.session.session cimport Session

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kvorum import errors
-from kvorum.commands.registry import Command
+from kvorum.commands.command import Command
 from kvorum.commands.spec import Flag
 from kvorum.errors import CommandError
 from kvorum.resp.types import WRITTEN
@@ -38,7 +38,14 @@ MONITORED = 8  # at least one client runs MONITOR
 NEVER_SLOW = 1 << 62
 HELD = -1
 
-MAY_WRITE = Flag.WRITE | Flag.MAY_REPLICATE
+# Plain integers: the operators of IntFlag cost more than the command.
+MAY_WRITE = int(Flag.WRITE | Flag.MAY_REPLICATE)
+NO_AUTH = int(Flag.NO_AUTH)
+DENYOOM = int(Flag.DENYOOM)
+WHILE_LOADING = int(Flag.LOADING)
+FAST = int(Flag.FAST)
+SKIP_SLOWLOG = int(Flag.SKIP_SLOWLOG)
+UNMONITORED = int(Flag.SKIP_MONITOR | Flag.ADMIN)
 
 
 class Pipeline:
@@ -79,9 +86,7 @@ class Pipeline:
         now_ms = self.wall_offset_ms + start_ns // 1_000_000
         self.keyspace.now_ms = now_ms
         call.now_ms = now_ms
-        command = self.index.find(call.argv[0])
-        if command is not None and command.is_container:
-            command = self.registry.subcommand(command, call)
+        command = self.index.resolve(call.argv, call.argc)
         if command is None:
             self._refuse(session, None, self.registry.unknown(call.args))
             return self.clock.monotonic_ns()
@@ -139,15 +144,15 @@ class Pipeline:
         if gates & REPLY_SKIP_NEXT:
             session.gates = gates = (gates & ~REPLY_SKIP_NEXT) | REPLY_SKIP
             session.mute()
-        if gates & UNAUTHENTICATED and not command.flags & Flag.NO_AUTH:
+        if gates & UNAUTHENTICATED and not command.flags & NO_AUTH:
             return self._refuse(session, command, errors.NO_AUTHENTICATION)
         if gates & RESTRICTED:
             refusal = self._forbidden(session, command)
             if refusal is not None:
                 return self._refuse(session, command, refusal)
-        if self.gates & MEMORY and not self._make_room() and command.flags & Flag.DENYOOM:
+        if self.gates & MEMORY and not self._make_room() and command.flags & DENYOOM:
             return self._refuse(session, command, errors.OUT_OF_MEMORY)
-        if self.gates & LOADING and not command.flags & Flag.LOADING:
+        if self.gates & LOADING and not command.flags & WHILE_LOADING:
             return self._refuse(session, command, errors.LOADING)
         if self.gates & PAUSED and self._pause_applies(session, command):
             return HELD
@@ -195,6 +200,16 @@ class Pipeline:
             session.held_by = None
             session.connection.resume()
 
+    def forget(self, session: Session) -> None:
+        """The client left: it is not to be resumed."""
+        if session.held_by is not None:
+            self.held = [held for held in self.held if held is not session]
+            session.held_by = None
+
+    def watch_monitors(self, present: bool) -> None:
+        """Feed monitors from now on, or no longer."""
+        self.gates = self.gates | MONITORED if present else self.gates & ~MONITORED
+
     def _refuse(self, session: Session, command: Command | None, message: bytes) -> int:
         """Answer with an error; nothing was executed."""
         if session.gates & REPLY_SKIP:
@@ -213,14 +228,14 @@ class Pipeline:
 
     def _note_slow(self, session: Session, command: Command, nanoseconds: int) -> None:
         """The command took long enough to be looked at by the slow log or the latency monitor."""
-        if not command.flags & Flag.SKIP_SLOWLOG:
+        if not command.flags & SKIP_SLOWLOG:
             self.server.slowlog.offer(session, nanoseconds // 1000)
-        event = "fast-command" if command.flags & Flag.FAST else "command"
+        event = "fast-command" if command.flags & FAST else "command"
         self.server.latency.offer(event, nanoseconds // 1_000_000, self.keyspace.now_ms)
 
     def _after(self, session: Session, command: Command) -> None:
         """What follows a command only while some gate is open."""
-        if self.gates & MONITORED and not command.flags & (Flag.SKIP_MONITOR | Flag.ADMIN):
+        if self.gates & MONITORED and not command.flags & UNMONITORED:
             self.server.feed_monitors(session)
         if session.gates & NO_TOUCH:
             self.keyspace.touching = True

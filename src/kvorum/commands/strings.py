@@ -1,0 +1,585 @@
+"""The string commands.
+
+The hottest of them (GET, SET without options, INCR, DECR, MSET, MGET) are ``raw``: they read ``call.argv`` themselves, which in
+the compiled module is an array of pointers into the receive buffer, so that no Python object is made on the way from
+the socket to the table and back. The others take decoded parameters.
+
+Effects follow redis-server 7.0.15: relative expiries become absolute (``SET k v PXAT ms``), GETSET becomes SET, GETDEL
+becomes DEL, INCRBYFLOAT becomes the value that it computed.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+from kvorum import errors
+from kvorum.commands.arguments import string_expiry
+from kvorum.commands.call import Call
+from kvorum.commands.spec import (
+    BeginIndex,
+    Block,
+    DocFlag,
+    Double,
+    FindRange,
+    Flag,
+    Group,
+    Integer,
+    Key,
+    KeyFlag,
+    KeySpec,
+    OneOf,
+    String,
+    Token,
+    UnixTime,
+)
+from kvorum.errors import CommandError
+from kvorum.resp.numbers import add_long_doubles
+from kvorum.resp.types import OK, WRITTEN, Status
+
+STRINGS = Group("string")
+
+READ = KeyFlag.RO | KeyFlag.ACCESS
+REPLACE = KeyFlag.OW | KeyFlag.UPDATE
+CHANGE = KeyFlag.RW | KeyFlag.ACCESS | KeyFlag.UPDATE
+
+MIN_INTEGER = -(2**63)
+LCS_CELL_BYTES = 4
+
+
+@STRINGS.command(
+    "GET",
+    since="1.0.0",
+    arity=2,
+    flags=Flag.READONLY | Flag.FAST,
+    keys=[KeySpec(READ)],
+    arguments=[Key("key")],
+    raw=True,
+    complexity="O(1)",
+    summary="Reads the string at a key.",
+)
+def get(call: Call) -> object:
+    call.reply.bulk(call.db.read_string(call.argv[1]))
+    return WRITTEN
+
+
+def set_keys(args: Sequence[bytes]) -> list[tuple[int, KeyFlag]]:
+    """SET only overwrites, unless GET makes it a read as well."""
+    reads = any(word.upper() == b"GET" for word in args[3:])
+    return [(1, CHANGE if reads else REPLACE)]
+
+
+@STRINGS.command(
+    "SET",
+    since="1.0.0",
+    arity=-3,
+    flags=Flag.WRITE | Flag.DENYOOM,
+    keys=[KeySpec(CHANGE | KeyFlag.VARIABLE_FLAGS, notes="It reads the key only if GET is given.")],
+    find_keys=set_keys,
+    arguments=[
+        Key("key"),
+        String("value"),
+        OneOf("condition", Token("nx"), Token("xx"), optional=True, since="2.6.12"),
+        Token("get", optional=True, since="6.2.0"),
+        OneOf(
+            "expiration",
+            Integer("seconds", "EX", since="2.6.12", late=True),
+            Integer("milliseconds", "PX", since="2.6.12", late=True),
+            UnixTime("unix-time-seconds", "EXAT", since="6.2.0", late=True),
+            UnixTime("unix-time-milliseconds", "PXAT", since="6.2.0", late=True),
+            Token("keepttl", since="6.0.0"),
+            optional=True,
+        ),
+    ],
+    history=[
+        ("2.6.12", "`EX`, `PX`, `NX` and `XX` came."),
+        ("6.0.0", "`KEEPTTL` came."),
+        ("6.2.0", "`GET`, `EXAT` and `PXAT` came."),
+        ("7.0.0", "`NX` and `GET` may stand together."),
+    ],
+    raw=True,
+    complexity="O(1)",
+    summary="Sets the string at a key, whatever was there before.",
+)
+def set_(call: Call) -> object:
+    if call.argc == 3:
+        call.db.write_string(call.argv[1], call.argv[2])
+        call.changed()
+        return OK
+    return set_with_options(call, *call.command.decoder(call.args))
+
+
+def set_with_options(
+    call: Call, key: bytes, value: bytes, condition: bytes | None, get: bool, expiration: tuple[bytes, int] | None
+) -> Status | bytes | None:
+    """SET with at least one option."""
+    word, amount = expiration or (b"", 0)
+    expires = word not in (b"", b"KEEPTTL")
+    expire_ms = string_expiry(word, amount, call.now_ms, b"set") if expires else 0
+    previous = call.db.get_string(key) if get else None
+    if condition is not None and call.db.exists(key) != (condition == b"XX"):
+        return previous
+    call.db.set_string(key, value, expire_ms=expire_ms, keep_ttl=word == b"KEEPTTL")
+    call.changed()
+    if expires:
+        call.propagate(b"SET", key, value, b"PXAT", b"%d" % expire_ms)
+    elif get:
+        rest = [word for word in call.args[3:] if word.upper() != b"GET"]
+        call.propagate(call.arg(0), key, value, *rest)
+    return previous if get else OK
+
+
+@STRINGS.command(
+    "SETNX",
+    since="1.0.0",
+    arity=3,
+    flags=Flag.WRITE | Flag.DENYOOM | Flag.FAST,
+    keys=[KeySpec(KeyFlag.OW | KeyFlag.INSERT)],
+    arguments=[Key("key"), String("value")],
+    complexity="O(1)",
+    summary="Sets the string at a key that does not exist yet.",
+)
+def setnx(call: Call, key: bytes, value: bytes) -> int:
+    if call.db.exists(key):
+        return 0
+    call.db.set_string(key, value)
+    call.changed()
+    return 1
+
+
+@STRINGS.command(
+    "SETEX",
+    since="2.0.0",
+    arity=4,
+    flags=Flag.WRITE | Flag.DENYOOM,
+    keys=[KeySpec(REPLACE)],
+    arguments=[Key("key"), Integer("seconds"), String("value")],
+    complexity="O(1)",
+    summary="Sets a string that lives for some seconds.",
+)
+def setex(call: Call, key: bytes, seconds: int, value: bytes) -> Status:
+    return set_expiring(call, key, value, string_expiry(b"EX", seconds, call.now_ms, b"setex"))
+
+
+@STRINGS.command(
+    "PSETEX",
+    since="2.6.0",
+    arity=4,
+    flags=Flag.WRITE | Flag.DENYOOM,
+    keys=[KeySpec(REPLACE)],
+    arguments=[Key("key"), Integer("milliseconds"), String("value")],
+    complexity="O(1)",
+    summary="Sets a string that lives for some milliseconds.",
+)
+def psetex(call: Call, key: bytes, milliseconds: int, value: bytes) -> Status:
+    return set_expiring(call, key, value, string_expiry(b"PX", milliseconds, call.now_ms, b"psetex"))
+
+
+def set_expiring(call: Call, key: bytes, value: bytes, expire_ms: int) -> Status:
+    call.db.set_string(key, value, expire_ms=expire_ms)
+    call.changed()
+    call.propagate(b"SET", key, value, b"PXAT", b"%d" % expire_ms)
+    return OK
+
+
+@STRINGS.command(
+    "GETSET",
+    since="1.0.0",
+    arity=3,
+    flags=Flag.WRITE | Flag.DENYOOM | Flag.FAST,
+    keys=[KeySpec(CHANGE)],
+    arguments=[Key("key"), String("value")],
+    doc_flags=DocFlag.DEPRECATED,
+    deprecated_since="6.2.0",
+    replaced_by="`SET` with `GET`",
+    complexity="O(1)",
+    summary="Sets the string at a key and gives the one before.",
+)
+def getset(call: Call, key: bytes, value: bytes) -> bytes | None:
+    previous = call.db.get_string(key)
+    call.db.set_string(key, value)
+    call.changed()
+    call.propagate(b"SET", key, value)
+    return previous
+
+
+@STRINGS.command(
+    "GETDEL",
+    since="6.2.0",
+    arity=2,
+    flags=Flag.WRITE | Flag.FAST,
+    keys=[KeySpec(KeyFlag.RW | KeyFlag.ACCESS | KeyFlag.DELETE)],
+    arguments=[Key("key")],
+    complexity="O(1)",
+    summary="Gives the string at a key and removes the key.",
+)
+def getdel(call: Call, key: bytes) -> bytes | None:
+    value = call.db.get_string(key)
+    if value is not None:
+        call.db.delete(key)
+        call.changed()
+        call.propagate(b"UNLINK" if call.server.config.lazyfree_lazy_user_del else b"DEL", key)
+    return value
+
+
+@STRINGS.command(
+    "GETEX",
+    since="6.2.0",
+    arity=-2,
+    flags=Flag.WRITE | Flag.FAST,
+    keys=[KeySpec(CHANGE, notes="It writes only the expiry.")],
+    arguments=[
+        Key("key"),
+        OneOf(
+            "expiration",
+            Integer("seconds", "EX", late=True),
+            Integer("milliseconds", "PX", late=True),
+            UnixTime("unix-time-seconds", "EXAT", late=True),
+            UnixTime("unix-time-milliseconds", "PXAT", late=True),
+            Token("persist"),
+            optional=True,
+        ),
+    ],
+    complexity="O(1)",
+    summary="Gives the string at a key and changes its expiry.",
+)
+def getex(call: Call, key: bytes, expiration: tuple[bytes, int] | None) -> bytes | None:
+    value = call.db.get_string(key)
+    if value is None or expiration is None:
+        return value
+    word, amount = expiration
+    if word == b"PERSIST":
+        if call.db.persist(key):
+            call.changed()
+            call.propagate(b"PERSIST", key)
+        return value
+    expire_ms = string_expiry(word, amount, call.now_ms, b"getex")
+    call.changed()
+    if expire_ms <= call.now_ms:
+        call.db.delete(key)
+        call.propagate(b"UNLINK" if call.server.config.lazyfree_lazy_expire else b"DEL", key)
+    else:
+        call.db.set_expire(key, expire_ms)
+        call.propagate(b"PEXPIREAT", key, b"%d" % expire_ms)
+    return value
+
+
+@STRINGS.command(
+    "MGET",
+    since="1.0.0",
+    arity=-2,
+    flags=Flag.READONLY | Flag.FAST,
+    keys=[KeySpec(READ, BeginIndex(1), FindRange(-1))],
+    arguments=[Key("key", multiple=True)],
+    tips=["request_policy:multi_shard"],
+    raw=True,
+    complexity="O(N), N being the number of keys",
+    summary="Reads the strings at several keys.",
+)
+def mget(call: Call) -> object:
+    call.reply.array(call.argc - 1)
+    for position in range(1, call.argc):
+        call.reply.bulk(call.db.read_string_or_absent(call.argv[position]))
+    return WRITTEN
+
+
+@STRINGS.command(
+    "MSET",
+    since="1.0.1",
+    arity=-3,
+    flags=Flag.WRITE | Flag.DENYOOM,
+    keys=[KeySpec(REPLACE, BeginIndex(1), FindRange(-1, 2))],
+    arguments=[Block("key_value", Key("key"), String("value"), multiple=True)],
+    tips=["request_policy:multi_shard", "response_policy:all_succeeded"],
+    raw=True,
+    complexity="O(N), N being the number of keys",
+    summary="Sets several strings at once.",
+)
+def mset(call: Call) -> object:
+    if call.argc % 2 == 0:
+        raise CommandError(errors.wrong_arity(b"mset"))
+    for position in range(1, call.argc, 2):
+        call.db.write_string(call.argv[position], call.argv[position + 1])
+    call.changed(call.argc // 2)
+    return OK
+
+
+@STRINGS.command(
+    "MSETNX",
+    since="1.0.1",
+    arity=-3,
+    flags=Flag.WRITE | Flag.DENYOOM,
+    keys=[KeySpec(KeyFlag.OW | KeyFlag.INSERT, BeginIndex(1), FindRange(-1, 2))],
+    arguments=[Block("key_value", Key("key"), String("value"), multiple=True)],
+    tips=["request_policy:multi_shard", "response_policy:agg_min"],
+    complexity="O(N), N being the number of keys",
+    summary="Sets several strings if none of the keys exists.",
+)
+def msetnx(call: Call, pairs: list[tuple[bytes, bytes]]) -> int:
+    if any(call.db.exists(key) for key, _ in pairs):
+        return 0
+    for key, value in pairs:
+        call.db.set_string(key, value)
+    call.changed(len(pairs))
+    return 1
+
+
+def add(call: Call, delta: int) -> object:
+    """The common part of the integer commands; the key is argument 1."""
+    number = call.db.increment_string(call.argv[1], delta)
+    call.changed()
+    call.reply.integer(number)
+    return WRITTEN
+
+
+@STRINGS.command(
+    "INCR",
+    since="1.0.0",
+    arity=2,
+    flags=Flag.WRITE | Flag.DENYOOM | Flag.FAST,
+    keys=[KeySpec(CHANGE)],
+    arguments=[Key("key")],
+    raw=True,
+    complexity="O(1)",
+    summary="Adds one to the integer at a key; an absent key counts as 0.",
+)
+def incr(call: Call) -> object:
+    return add(call, 1)
+
+
+@STRINGS.command(
+    "DECR",
+    since="1.0.0",
+    arity=2,
+    flags=Flag.WRITE | Flag.DENYOOM | Flag.FAST,
+    keys=[KeySpec(CHANGE)],
+    arguments=[Key("key")],
+    raw=True,
+    complexity="O(1)",
+    summary="Takes one from the integer at a key; an absent key counts as 0.",
+)
+def decr(call: Call) -> object:
+    return add(call, -1)
+
+
+@STRINGS.command(
+    "INCRBY",
+    since="1.0.0",
+    arity=3,
+    flags=Flag.WRITE | Flag.DENYOOM | Flag.FAST,
+    keys=[KeySpec(CHANGE)],
+    arguments=[Key("key"), Integer("increment")],
+    complexity="O(1)",
+    summary="Adds to the integer at a key; an absent key counts as 0.",
+)
+def incrby(call: Call, key: bytes, increment: int) -> object:
+    return add(call, increment)
+
+
+@STRINGS.command(
+    "DECRBY",
+    since="1.0.0",
+    arity=3,
+    flags=Flag.WRITE | Flag.DENYOOM | Flag.FAST,
+    keys=[KeySpec(CHANGE)],
+    arguments=[Key("key"), Integer("decrement")],
+    complexity="O(1)",
+    summary="Takes from the integer at a key; an absent key counts as 0.",
+)
+def decrby(call: Call, key: bytes, decrement: int) -> object:
+    if decrement == MIN_INTEGER:
+        raise CommandError(errors.DECREMENT_OVERFLOW)
+    return add(call, -decrement)
+
+
+@STRINGS.command(
+    "INCRBYFLOAT",
+    since="2.6.0",
+    arity=3,
+    flags=Flag.WRITE | Flag.DENYOOM | Flag.FAST,
+    keys=[KeySpec(CHANGE)],
+    arguments=[Key("key"), Double("increment", parse=bytes)],
+    complexity="O(1)",
+    summary="Adds to the floating-point number at a key; an absent key counts as 0.",
+)
+def incrbyfloat(call: Call, key: bytes, increment: bytes) -> bytes:
+    previous = call.db.get_string(key)
+    total = add_long_doubles(b"0" if previous is None else previous, increment)
+    call.db.set_string(key, total, keep_ttl=True)
+    call.changed()
+    call.propagate(b"SET", key, total, b"KEEPTTL")
+    return total
+
+
+@STRINGS.command(
+    "APPEND",
+    since="2.0.0",
+    arity=3,
+    flags=Flag.WRITE | Flag.DENYOOM | Flag.FAST,
+    keys=[KeySpec(KeyFlag.RW | KeyFlag.INSERT)],
+    arguments=[Key("key"), String("value")],
+    complexity="O(1) amortised",
+    summary="Adds to the end of the string at a key; an absent key is created.",
+)
+def append(call: Call, key: bytes, value: bytes) -> int:
+    check_length(call, call.db.string_length(key) + len(value))
+    length = call.db.append(key, value)
+    call.changed()
+    return length
+
+
+@STRINGS.command(
+    "STRLEN",
+    since="2.2.0",
+    arity=2,
+    flags=Flag.READONLY | Flag.FAST,
+    keys=[KeySpec(KeyFlag.RO)],
+    arguments=[Key("key")],
+    complexity="O(1)",
+    summary="Length of the string at a key in bytes.",
+)
+def strlen(call: Call, key: bytes) -> int:
+    return call.db.string_length(key)
+
+
+@STRINGS.command(
+    "SETRANGE",
+    since="2.2.0",
+    arity=4,
+    flags=Flag.WRITE | Flag.DENYOOM,
+    keys=[KeySpec(KeyFlag.RW | KeyFlag.UPDATE)],
+    arguments=[Key("key"), Integer("offset"), String("value")],
+    complexity="O(1) amortised, not counting the bytes written",
+    summary="Overwrites a part of the string at a key, filling a gap with zero bytes.",
+)
+def setrange(call: Call, key: bytes, offset: int, value: bytes) -> int:
+    if offset < 0:
+        raise CommandError(errors.OFFSET_OUT_OF_RANGE)
+    length = call.db.string_length(key)
+    if not value:
+        return length
+    check_length(call, offset + len(value))
+    length = call.db.set_range(key, offset, value)
+    call.changed()
+    return length
+
+
+def check_length(call: Call, length: int) -> None:
+    """Refuse a string that would be longer than a client may send."""
+    if length > call.server.config.proto_max_bulk_len:
+        raise CommandError(errors.STRING_TOO_LONG)
+
+
+@STRINGS.command(
+    "GETRANGE",
+    since="2.4.0",
+    arity=4,
+    flags=Flag.READONLY,
+    keys=[KeySpec(READ)],
+    arguments=[Key("key"), Integer("start"), Integer("end")],
+    complexity="O(N), N being the length of the part",
+    summary="A part of the string at a key; negative offsets count from the end.",
+)
+def getrange(call: Call, key: bytes, start: int, end: int) -> bytes:
+    return call.db.get_range(key, start, end)
+
+
+@STRINGS.command(
+    "SUBSTR",
+    since="1.0.0",
+    arity=4,
+    flags=Flag.READONLY,
+    keys=[KeySpec(READ)],
+    arguments=[Key("key"), Integer("start"), Integer("end")],
+    doc_flags=DocFlag.DEPRECATED,
+    deprecated_since="2.0.0",
+    replaced_by="`GETRANGE`",
+    complexity="O(N), N being the length of the part",
+    summary="The old name of GETRANGE.",
+)
+def substr(call: Call, key: bytes, start: int, end: int) -> bytes:
+    return call.db.get_range(key, start, end)
+
+
+@STRINGS.command(
+    "LCS",
+    since="7.0.0",
+    arity=-3,
+    flags=Flag.READONLY,
+    keys=[KeySpec(READ, BeginIndex(1), FindRange(1))],
+    arguments=[
+        Key("key1"),
+        Key("key2"),
+        Token("len", optional=True),
+        Token("idx", optional=True),
+        Integer("len", "MINMATCHLEN", optional=True),
+        Token("withmatchlen", optional=True),
+    ],
+    complexity="O(N*M), N and M being the lengths of the strings",
+    summary="The longest common subsequence of the strings at two keys.",
+)
+def lcs(
+    call: Call, key1: bytes, key2: bytes, only_length: bool, index: bool, min_match: int | None, with_lengths: bool
+) -> object:
+    values = [call.db.get(key) for key in (key1, key2)]
+    if any(not isinstance(value, bytes | None) for value in values):
+        raise CommandError(errors.LCS_NOT_STRINGS)
+    if index and only_length:
+        raise CommandError(errors.LCS_BOTH)
+    first, second = (value or b"" for value in values)
+    size = (len(first) + 1) * (len(second) + 1)
+    if size * LCS_CELL_BYTES > call.server.config.proto_max_bulk_len:
+        raise CommandError(errors.LCS_TOO_LONG)
+    cells = array("I", bytes(LCS_CELL_BYTES * size))
+    fill_lcs_table(first, second, cells)
+    length = cells[-1]
+    if only_length:
+        return length
+    subsequence, ranges = walk_lcs_table(first, second, cells)
+    if not index:
+        return subsequence
+    matches = [
+        [[start1, end1], [start2, end2], *([end1 - start1 + 1] if with_lengths else [])]
+        for (start1, end1), (start2, end2) in ranges
+        if end1 - start1 + 1 >= max(0, min_match or 0)
+    ]
+    return {b"matches": matches, b"len": length}
+
+
+def fill_lcs_table(first: bytes, second: bytes, cells: array[int]) -> None:
+    """Fill ``cells``, (len(first) + 1) rows of (len(second) + 1), with the lengths for all pairs of prefixes."""
+    left, right, table = memoryview(first), memoryview(second), memoryview(cells)
+    width = len(second) + 1
+    for row in range(1, len(first) + 1):
+        for column in range(1, width):
+            if left[row - 1] == right[column - 1]:
+                table[row * width + column] = table[(row - 1) * width + column - 1] + 1
+            else:
+                above = table[(row - 1) * width + column]
+                before = table[row * width + column - 1]
+                table[row * width + column] = above if above > before else before
+
+
+Range = tuple[int, int]
+
+
+def walk_lcs_table(first: bytes, second: bytes, cells: array[int]) -> tuple[bytes, list[tuple[Range, Range]]]:
+    """One longest common subsequence, and the runs that it consists of as inclusive ranges, the last run first."""
+    width = len(second) + 1
+    row, column = len(first), len(second)
+    letters = bytearray()
+    ranges: list[tuple[Range, Range]] = []
+    while row and column:
+        if first[row - 1] == second[column - 1]:
+            letters.append(first[row - 1])
+            row, column = row - 1, column - 1
+            if ranges and ranges[-1][0][0] == row + 1 and ranges[-1][1][0] == column + 1:
+                ranges[-1] = ((row, ranges[-1][0][1]), (column, ranges[-1][1][1]))
+            else:
+                ranges.append(((row, row), (column, column)))
+        elif cells[(row - 1) * width + column] > cells[row * width + column - 1]:
+            row -= 1
+        else:
+            column -= 1
+    letters.reverse()
+    return bytes(letters), ranges

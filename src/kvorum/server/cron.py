@@ -1,0 +1,74 @@
+"""Background work in the server's loop: time, expiry, freeing, statistics, idle clients.
+
+One timer, ``hz`` times a second. Each tick does a bounded amount of work; where more is waiting the next tick comes sooner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from kvorum.keyspace.expiry import ExpiryCycle
+from kvorum.session.pipeline import PAUSED
+
+if TYPE_CHECKING:
+    from kvorum.net.reactor import Reactor
+    from kvorum.session.context import ServerContext
+
+FREE_PER_TICK = 20_000  # entries of flushed databases and unlinked values; about 2 ms
+EAGER_TICK_S = 0.001  # while there is more to free
+
+
+class Cron:
+    """The server's pulse."""
+
+    def __init__(self, context: ServerContext, reactor: Reactor) -> None:
+        self._context = context
+        self._reactor = reactor
+        self._expiry = ExpiryCycle(context.keyspace)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_second_ns = 0
+        self.ticks = 0
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to tick."""
+        self._loop = loop
+        self._tick()
+
+    def stop(self) -> None:
+        """No further tick."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._loop = None
+
+    def _tick(self) -> None:
+        context = self._context
+        now_ns = context.clock.monotonic_ns()
+        now_ms = context.pipeline.set_time()
+        self.ticks += 1
+        if context.pipeline.gates & PAUSED:
+            if now_ms >= context.pipeline.pause_until_ms:
+                context.pipeline.unpause()
+        else:
+            self._expire()
+        if context.memory.limited:
+            context.memory.make_room()
+        freeing = context.keyspace.free_some(FREE_PER_TICK) > 0
+        context.statistics.sample(now_ns)
+        context.statistics.note_memory(context.memory.used_bytes())
+        if now_ns >= self._next_second_ns:
+            self._next_second_ns = now_ns + 1_000_000_000
+            self._reactor.cron()
+        context.effects.commit()
+        if self._loop is not None:
+            delay_s = EAGER_TICK_S if freeing else 1 / context.config.hz
+            self._timer = self._loop.call_later(delay_s, self._tick)
+
+    def _expire(self) -> None:
+        """Delete what has expired although nobody asked for it, for a bounded time."""
+        context = self._context
+        context.expired_stale_percent = self._expiry.run(
+            context.clock.monotonic_ns, hz=context.config.hz, effort=context.config.active_expire_effort
+        )

@@ -1,0 +1,238 @@
+"""The composition root: one server with all its parts, in an asyncio loop.
+
+``AsyncServer`` lives in the running loop; ``Server`` (see ``embedded``) runs one in a thread of its own. Everything that a
+part needs is handed to it here: configuration, clock, randomness, log. Two servers share nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from kvorum.acl.users import Users
+from kvorum.clock import Clock, SystemClock
+from kvorum.commands import all_groups
+from kvorum.commands.registry import Registry
+from kvorum.config import Config
+from kvorum.journal.effects import Effects
+from kvorum.keyspace.table import Keyspace
+from kvorum.net.listeners import open_tcp, open_unix
+from kvorum.net.reactor import Reactor
+from kvorum.observe.latency import LatencyMonitor
+from kvorum.observe.logging import Logger, open_logger
+from kvorum.observe.monitor import feed_monitors
+from kvorum.observe.slowlog import SlowLog
+from kvorum.observe.statistics import Statistics
+from kvorum.server.cron import Cron
+from kvorum.server.descriptors import allow_clients
+from kvorum.session.memory import MemoryLimit
+from kvorum.session.context import ServerContext
+from kvorum.session.pipeline import NEVER_SLOW, Pipeline
+from kvorum.session.session import Session
+
+RUN_ID_BYTES = 20
+LOOPBACK = ("127.0.0.1",)
+
+
+class AsyncServer:
+    """A server in the running asyncio loop.
+
+    >>> async with AsyncServer(port=0) as server:
+    ...     print(server.port)
+
+    Options are those of redis.conf, with underscores, or a whole ``Config``. Programs that embed a server get loopback and
+    a free port unless they ask for something else. Closing twice is harmless.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        clock: Clock | None = None,
+        randomness: random.Random | None = None,
+        log: Logger | None = None,
+        **options: object,
+    ) -> None:
+        if config is None:
+            config = Config.of(**{"port": 0, "bind": list(LOOPBACK), **options})  # type: ignore[arg-type]
+        elif options:
+            raise TypeError("give a Config or options, not both")
+        self.config = config
+        self._clock = clock or SystemClock()
+        self._random = randomness or random.Random()
+        self._log = log if log is not None else open_logger(config, self._clock)
+        self._closed = False
+        self._stopping: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._unix_path: Path | None = None
+        self._unix_inode = 0
+        self.host = ""
+        self.port = 0
+        self.context = self._compose()
+        self.reactor = Reactor(self.context, self.context.effects.commit)
+        self._cron = Cron(self.context, self.reactor)
+        self._follow_configuration()
+
+    def _compose(self) -> ServerContext:
+        """Make the parts and hand them to each other."""
+        config, clock = self.config, self._clock
+        keyspace = Keyspace(databases=config.databases, seed=self._random.getrandbits(64))
+        effects = Effects()
+        context = ServerContext(
+            config=config,
+            clock=clock,
+            random=self._random,
+            log=self._log,
+            keyspace=keyspace,
+            registry=Registry(all_groups()),
+            effects=effects,
+            users=Users(),
+            statistics=Statistics(),
+            slowlog=SlowLog(),
+            latency=LatencyMonitor(),
+            run_id=secrets.token_hex(RUN_ID_BYTES),
+            request_shutdown=self.request_shutdown,
+            started_ms=clock.wall_ms(),
+        )
+        keyspace.on_removed = self._key_removed
+        context.pipeline = Pipeline(context)
+        context.memory = MemoryLimit(context)
+        context.make_room = context.memory.make_room
+        context.feed_monitors = lambda session: feed_monitors(context, session)
+        context.client_left = self._client_left
+        return context
+
+    def _key_removed(self, database: int, key: bytes, reason: str) -> None:
+        """A key expired or was evicted: the log gets its deletion."""
+        config = self.config
+        lazily = config.lazyfree_lazy_expire if reason == "expired" else config.lazyfree_lazy_eviction
+        self.context.effects.removed(database, b"UNLINK" if lazily else b"DEL", key)
+
+    def _client_left(self, session: Session) -> None:
+        """Undo what ties a session to the server; it may be in the middle of a command of its own."""
+        context = self.context
+        context.clients.pop(session.id, None)
+        context.pipeline.forget(session)
+        if session.monitor:
+            context.monitors.discard(session)
+            context.pipeline.watch_monitors(bool(context.monitors))
+
+    def _follow_configuration(self) -> None:
+        """Give every part its options, now and whenever they change."""
+        for names, apply in (
+            (("requirepass",), self._apply_password),
+            (("slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking"),
+             self._apply_observation),
+            (("maxmemory", "maxmemory-policy", "maxmemory-samples", "lfu-log-factor", "lfu-decay-time"),
+             self._apply_memory),
+            (("timeout", "tcp-keepalive", "client-query-buffer-limit", "client-output-buffer-limit",
+              "proto-max-bulk-len", "protected-mode", "maxclients"), self._apply_network),
+        ):  # fmt: skip
+            apply(self.config)
+            for name in names:
+                self.config.on_change(name, apply)
+
+    def _apply_password(self, config: Config) -> None:
+        self.context.users.require_password(config.requirepass)
+        self._apply_network(config)
+
+    def _apply_observation(self, config: Config) -> None:
+        context = self.context
+        context.slowlog.slower_than_us = config.slowlog_log_slower_than
+        context.slowlog.set_max_length(config.slowlog_max_len)
+        context.latency.threshold_ms = config.latency_monitor_threshold
+        limits = [limit for limit in (context.slowlog.limit_ns, context.latency.limit_ns) if limit is not None]
+        context.pipeline.slow_ns = min(limits, default=NEVER_SLOW)
+        context.pipeline.track_latency = config.latency_tracking
+
+    def _apply_memory(self, config: Config) -> None:
+        self.context.memory.configure(config)
+
+    def _apply_network(self, config: Config) -> None:
+        reactor = self.reactor
+        reactor.idle_seconds = config.timeout
+        reactor.keepalive_seconds = config.tcp_keepalive
+        reactor.query_buffer_limit = config.client_query_buffer_limit
+        normal = config.client_output_buffer_limit.normal
+        reactor.output_hard_limit = normal.hard_bytes
+        reactor.output_soft_limit = normal.soft_bytes
+        reactor.output_soft_seconds = normal.soft_seconds
+        reactor.set_max_bulk_bytes(config.proto_max_bulk_len)
+        reactor.protected = config.protected_mode and self.context.users.default.no_password
+        reactor.max_clients = allow_clients(config.maxclients)
+        if reactor.max_clients < config.maxclients:
+            self._log.warning(
+                "maxclients lowered: the process may not open more files", maxclients=reactor.max_clients
+            )
+
+    async def start(self) -> Self:
+        """Listen and serve.
+
+        :raises StartupError: an address cannot be listened on, or the directory cannot be used.
+        """
+        config = self.config
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        listeners = open_tcp(config.bind, config.port, config.tcp_backlog)
+        for listener in listeners:
+            self.reactor.listen(listener, False)
+        if listeners:
+            self.host, self.port = listeners[0].getsockname()[:2]
+        if config.unixsocket:
+            self.reactor.listen(open_unix(config.unixsocket, config.unixsocketperm, config.tcp_backlog), True)
+            self._unix_path = Path(config.unixsocket)
+            self._unix_inode = self._unix_path.stat().st_ino
+        self.reactor.attach(self._loop, getattr(self._loop, "selector_fd", -1))
+        self._cron.start(self._loop)
+        self._log.notice("Ready to accept connections", port=self.port)
+        return self
+
+    def request_shutdown(self) -> None:
+        """Ask the server to stop; who runs it waits for ``stopped``."""
+        if self._stopping is not None:
+            self._stopping.set()
+
+    async def stopped(self) -> None:
+        """Wait until somebody asks the server to stop."""
+        assert self._stopping is not None, "start the server first"
+        await self._stopping.wait()
+
+    async def close(self) -> None:
+        """Stop serving, close all connections, free the dataset. A second time changes nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._cron.stop()
+        if self._loop is not None:
+            self.reactor.detach(self._loop)
+        self.reactor.close()
+        self.context.effects.commit()
+        if self._unix_path is not None:
+            self._remove_socket(self._unix_path)
+        if self._stopping is not None:
+            self._stopping.set()
+        self._log.notice("Bye")
+
+    def _remove_socket(self, path: Path) -> None:
+        """Remove our Unix socket, unless another server has put its own in that place."""
+        try:
+            if path.stat().st_ino == self._unix_inode:
+                path.unlink()
+        except FileNotFoundError:
+            pass
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+ServerFactory = Callable[[], AsyncServer]

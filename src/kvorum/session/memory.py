@@ -1,0 +1,45 @@
+"""``maxmemory``: how much is used, and making room before a command that needs more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kvorum.keyspace.eviction import Evictor
+from kvorum.session.pipeline import MEMORY
+
+if TYPE_CHECKING:
+    from kvorum.config import Config
+    from kvorum.session.context import ServerContext
+
+
+class MemoryLimit:
+    """Keeps the dataset below ``maxmemory`` by evicting keys."""
+
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
+        self._evictor = Evictor(context.keyspace, context.random)
+        self._limit_bytes = 0
+        self.limited = False
+
+    def configure(self, config: Config) -> None:
+        """Take over the options."""
+        self._limit_bytes = config.maxmemory
+        self.limited = config.maxmemory > 0
+        self._evictor.configure(
+            policy=str(config.maxmemory_policy), samples=config.maxmemory_samples,
+        )  # fmt: skip
+        self._context.keyspace.configure_access_clock(
+            policy=str(config.maxmemory_policy), log_factor=config.lfu_log_factor, decay_minutes=config.lfu_decay_time
+        )
+        pipeline = self._context.pipeline
+        pipeline.gates = pipeline.gates | MEMORY if self.limited else pipeline.gates & ~MEMORY
+
+    def used_bytes(self) -> int:
+        """What counts against the limit: entries, tables and values."""
+        return self._context.keyspace.used_bytes
+
+    def make_room(self) -> bool:
+        """Evict until the limit is kept; False if the policy leaves nothing to evict."""
+        if not self.limited or self._context.keyspace.used_bytes <= self._limit_bytes:
+            return True
+        return self._evictor.evict_down_to(self._limit_bytes)
