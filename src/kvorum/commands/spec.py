@@ -1,9 +1,10 @@
 """How a command is declared: once, where it is implemented.
 
-A declaration says what a command is called, what its arguments look like, where its keys stand, what it may do and since
-when. Everything else follows from it: the decoder that turns a request into the handler's parameters (``grammar``), the
-runtime command with its statistics (``registry``), arity and syntax errors, ``COMMAND`` and ``COMMAND DOCS``
-(``introspection``), ACL categories, key extraction for cluster and ACL, ``HELP`` texts, and generated tests.
+A declaration says what a command is called, what its arguments look like, where its keys stand, what it may do and
+since when. Everything else follows from it: the decoder that turns a request into the handler's parameters
+(``grammar``), the runtime command with its statistics (``registry``), arity and syntax errors, ``COMMAND`` and
+``COMMAND DOCS`` (``introspection``), ACL categories, key extraction for cluster and ACL, ``HELP`` texts, and
+generated tests.
 
 A module of commands opens a ``Group`` and decorates its handlers::
 
@@ -517,8 +518,8 @@ class Group:
         ``arity``: number of words including the name; negative: at least so many.
         ``flags``: what it may do. ``categories``: its own ACL categories, by default that of the group; what follows
         from flags is added. ``more_categories``: besides the group's, such as ``Category.DANGEROUS``.
-        ``keys``: key specs. ``find_keys``: for keys that specs cannot tell (INCOMPLETE, VARIABLE_FLAGS): takes the whole
-        request and returns ``[(position, flags), …]``.
+        ``keys``: key specs. ``find_keys``: for keys that specs cannot tell (INCOMPLETE, VARIABLE_FLAGS): takes the
+        whole request and returns ``[(position, flags), …]``.
         ``arguments``: the grammar. ``decode=False``: the handler gets the arguments after the name as one list.
         ``raw=True``: the handler takes only the call. ``at_most``: with more words than this the answer is the arity
         error although the arity is open (PING, LPOP).
