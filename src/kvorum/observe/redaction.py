@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kvorum.config import Config
+
 REDACTED = b"(redacted)"
-SECRET_OPTIONS = frozenset(
-    [b"masteruser", b"masterauth", b"requirepass", b"tls-key-file-pass", b"tls-client-key-file-pass"]
-)
 
 
 def redact(request: Sequence[bytes]) -> list[bytes]:
@@ -27,7 +26,7 @@ def _secret_positions(request: list[bytes]) -> list[int]:
     if name == b"migrate":
         return _after(request, b"auth", 1, start=6) + _after(request, b"auth2", 2, start=6)
     if name == b"config" and len(request) > 2 and request[1].lower() == b"set":
-        return [at + 1 for at in range(2, len(request) - 1, 2) if request[at].lower() in SECRET_OPTIONS]
+        return [at + 1 for at in range(2, len(request) - 1, 2) if Config.is_sensitive(request[at])]
     if name == b"acl" and len(request) > 2 and request[1].lower() == b"setuser":
         return list(range(2, len(request)))
     return []

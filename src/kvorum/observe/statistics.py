@@ -63,6 +63,8 @@ class Statistics:
         self.error_replies = 0
         self.unexpected_error_replies = 0
         self.peak_memory_bytes = 0
+        self.startup_memory_bytes = 0
+        self.startup_rss_bytes = 0
         self.lazily_freed = 0
         self.full_syncs = 0
         self.partial_syncs = 0
