@@ -1,1 +1,17 @@
-"""Measures kvorum beside redis-server."""
+"""Measures kvorum beside redis-server: ``make bench``, or ``.venv/bin/python -m bench --help``.
+
+Both servers are real processes, started as a user starts them, without persistence. Each measurement is repeated in
+rounds that alternate between the two (A B, then B A, …), so that a slow minute of the machine hits both alike. Shown
+are medians, and how far the rounds spread. Where the machine has two cores or more, the server has one of them for
+itself, and the client another; both servers are treated the same.
+
+The package stands outside ``src``: it needs a source tree, Debian's redis-server and a plotting library.
+
+    figures     medians, spreads, ratios and goals; pure
+    load        redis-benchmark: which tests a server can take, what it prints
+    contenders  the two servers, and what they cost: CPU time and memory of a process
+    loader      fills a server with keys, and watches its latency meanwhile
+    parts       what is measured: pipeline, latency, memory, growth
+    report      terminal, JSON, Markdown and the README
+    plot        the picture
+"""

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def make_environment() -> None:
-    """A virtual environment in ``.venv`` with a working pip; made anew if the tree was moved or its Python is another."""
+    """A virtual environment in ``.venv`` with a working pip; made anew if the tree or its Python has moved."""
     stamp = ENVIRONMENT / "kvorum-place"
     place = f"{ROOT}\n{sys.version}"
     usable = PYTHON.exists() and quiet([str(PYTHON), "-m", "pip", "--version"])

@@ -1,0 +1,121 @@
+"""redis-benchmark: its tests, which of them a server can take, and what it prints."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import subprocess
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+RUN_TIMEOUT_S = 600
+
+
+class LoadError(RuntimeError):
+    """redis-benchmark did not do its work; the text has its last words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One test of redis-benchmark: its name for ``-t``, how its line begins, the commands that it sends, and the test
+    that must run before it so that it finds something."""
+
+    name: str
+    title: str
+    commands: tuple[str, ...]
+    filled_by: str | None = None
+    fills_itself: bool = False
+    """It sends as many requests of another kind before its own, so its CPU time cannot be told apart."""
+
+
+TESTS = (
+    Test("ping_inline", "PING_INLINE", ("ping",)),
+    Test("ping_mbulk", "PING_MBULK", ("ping",)),
+    Test("set", "SET", ("set",)),
+    Test("get", "GET", ("get",)),
+    Test("incr", "INCR", ("incr",)),
+    Test("lpush", "LPUSH", ("lpush",)),
+    Test("rpush", "RPUSH", ("rpush",)),
+    Test("lpop", "LPOP", ("lpop", "lpush"), filled_by="lpush"),
+    Test("rpop", "RPOP", ("rpop", "rpush"), filled_by="rpush"),
+    Test("sadd", "SADD", ("sadd",)),
+    Test("hset", "HSET", ("hset",)),
+    Test("spop", "SPOP", ("spop", "sadd"), filled_by="sadd"),
+    Test("zadd", "ZADD", ("zadd",)),
+    Test("zpopmin", "ZPOPMIN", ("zpopmin", "zadd"), filled_by="zadd"),
+    Test("lrange_100", "LRANGE_100", ("lrange", "lpush"), fills_itself=True),
+    Test("lrange_300", "LRANGE_300", ("lrange", "lpush"), fills_itself=True),
+    Test("lrange_500", "LRANGE_500", ("lrange", "lpush"), fills_itself=True),
+    Test("lrange_600", "LRANGE_600", ("lrange", "lpush"), fills_itself=True),
+    Test("mset", "MSET (10 keys)", ("mset",)),
+)
+
+
+def possible_tests(has_command: Callable[[str], bool], names: Collection[str] | None = None) -> list[Test]:
+    """The tests that a server with these commands can take, or those of them that are named."""
+    return [
+        test
+        for test in TESTS
+        if (names is None or test.name in names) and all(has_command(command) for command in test.commands)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How redis-benchmark is to press: connections, requests per round trip, and how many different keys."""
+
+    clients: int = 50
+    pipeline: int = 1
+    keys: int | None = None
+    database: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run of redis-benchmark measured."""
+
+    requests_per_s: float
+    mean_ms: float
+    p50_ms: float
+    p99_ms: float
+
+
+def run(program: Path, port: int, test: Test, load: Load, requests: int, core: int | None = None) -> Outcome:
+    """One run of one test; ``core`` pins redis-benchmark to a CPU core."""
+    command = [str(program), "-h", "127.0.0.1", "-p", str(port), "-t", test.name, "-n", str(requests), "--csv"]
+    command += ["-c", str(load.clients), "-P", str(load.pipeline), "--dbnum", str(load.database), "--precision", "3"]
+    if load.keys is not None:
+        command += ["-r", str(load.keys)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        if core is not None:
+            os.sched_setaffinity(process.pid, [core])
+        printed, trouble = process.communicate(timeout=RUN_TIMEOUT_S)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    if process.returncode != 0:
+        raise LoadError(f"{' '.join(command)}: {(trouble or printed).strip()[-500:]}")
+    return parse(printed, test)
+
+
+def parse(printed: str, test: Test) -> Outcome:
+    """The line of the test in redis-benchmark's CSV."""
+    for row in csv.DictReader(io.StringIO(printed)):
+        if row["test"].startswith(test.title):
+            return Outcome(
+                requests_per_s=float(row["rps"]),
+                mean_ms=float(row["avg_latency_ms"]),
+                p50_ms=float(row["p50_latency_ms"]),
+                p99_ms=float(row["p99_latency_ms"]),
+            )
+    raise LoadError(f"redis-benchmark printed nothing for {test.name}: {printed[-500:]}")
+
+
+def requests_for(requests_per_s: float, seconds: float, multiple: int) -> int:
+    """How many requests take about so many seconds: rounded up to whole batches of ``multiple``."""
+    batches: Sequence[int] = (max(int(requests_per_s * seconds) // multiple, 1), 10_000 // multiple + 1)
+    return max(batches) * multiple

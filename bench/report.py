@@ -1,0 +1,220 @@
+"""The result: as a table in the terminal, as JSON with every round, and as the table in the README."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.figures import Figure, Ratio, Sample
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+TITLES = {
+    "pipeline": "Throughput, 50 connections (P: requests per round trip)",
+    "cpu": "CPU time of the server per request",
+    "latency": "Round trip of one connection",
+    "memory": "Resident memory: 16-byte keys, 32-byte values",
+    "growth": "A growing and a big keyspace",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Under what conditions the figures were taken."""
+
+    subject: str
+    versions: dict[str, str]
+    cpu: str
+    cores: int
+    pinned: bool
+    system: str
+    python: str
+    commit: str
+    begun: str
+    rounds: int
+    seconds: float
+    quick: bool
+
+    @property
+    def sentence(self) -> str:
+        """The conditions in one or two sentences."""
+        pinned = "the server pinned to one core and the client to another" if self.pinned else "nothing pinned to cores"
+        return (
+            f"{self.begun[:10]}, {self.cpu}, {self.cores} cores, {self.system}, Python {self.python}; {pinned}, "
+            f"persistence off. Medians of {self.rounds} interleaved rounds of {self.seconds:g} s; in brackets, between "
+            "which values the rounds lie."
+        )
+
+
+def setting(subject: str, versions: dict[str, str], pinned: bool, rounds: int, seconds: float, quick: bool) -> Setting:
+    """The conditions on this machine, now."""
+    return Setting(
+        subject=subject,
+        versions=versions,
+        cpu=cpu_name(),
+        cores=os.cpu_count() or 1,
+        pinned=pinned,
+        system=f"{platform.system()} {platform.release().split('-')[0]}",
+        python=platform.python_version(),
+        commit=commit(),
+        begun=datetime.now(UTC).isoformat(timespec="seconds"),
+        rounds=rounds,
+        seconds=seconds,
+        quick=quick,
+    )
+
+
+def cpu_name() -> str:
+    """What the processor calls itself."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else platform.machine()
+
+
+def commit() -> str:
+    """The commit that is measured, marked where the tree differs from it."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands apart."""
+    if value >= 1000:
+        digits = len(str(int(value))) - 3
+        return f"{round(value, -digits):,.0f}"
+    return f"{value:.3g}"
+
+
+def spread(value: Ratio) -> str:
+    """A ratio with its rounds."""
+    if value.low == value.high:
+        return f"{value.value:.2f}"
+    return f"{value.value:.2f} ({value.low:.2f}–{value.high:.2f})"
+
+
+def cells(figure: Figure) -> list[str]:
+    """One row: name, kvorum, redis-server, ratio, goal, mark."""
+    compared = figure.ratio
+    goal = "" if figure.goal is None else str(figure.goal)
+    if figure.goal is not None and (compared is None or figure.judged is not None):
+        goal += f" {figure.unit}" if compared is None else " itself"
+    return [
+        figure.name,
+        sample_cell(figure.subject, figure.unit),
+        "" if figure.reference is None else sample_cell(figure.reference, figure.unit),
+        "" if compared is None else spread(compared),
+        goal,
+        "" if figure.verdict is None else figure.verdict.mark,
+    ]
+
+
+def sample_cell(sample: Sample, unit: str) -> str:
+    """The median with its unit; the unit of rates and ratios goes without saying."""
+    return number(sample.median) + ("" if unit in ("requests/s", "ratio") else f" {unit.split('/')[0]}")
+
+
+def parts_of(figures: Sequence[Figure]) -> list[tuple[str, list[Figure]]]:
+    """The figures by part, in the order of the titles."""
+    grouped = [(part, [figure for figure in figures if figure.part == part]) for part in TITLES]
+    return [(part, members) for part, members in grouped if members]
+
+
+def terminal(figures: Sequence[Figure], where: Setting, notes: Sequence[str]) -> str:
+    """The whole result as aligned text."""
+    lines = []
+    for part, members in parts_of(figures):
+        rows = [["", where.subject, "redis-server", "ratio", "goal", ""], *(cells(figure) for figure in members)]
+        widths = [max(len(row[column]) for row in rows) for column in range(6)]
+        lines += ["", TITLES[part]]
+        for row in rows:
+            first, *rest = (
+                cell.ljust(widths[0]) if not column else cell.rjust(widths[column]) for column, cell in enumerate(row)
+            )
+            lines.append("  " + "  ".join([first, *rest]).rstrip())
+    judged = [figure.verdict for figure in figures if figure.verdict is not None]
+    lines += ["", where.sentence, *notes]
+    lines.append(f"Goals: ✓ reached, ≈ within the spread of the rounds, ✗ missed. {tally(judged)}")
+    return "\n".join(lines)
+
+
+def tally(verdicts: Sequence[object]) -> str:
+    """How many goals came out how."""
+    counts: dict[str, int] = {}
+    for verdict in verdicts:
+        word = str(getattr(verdict, "value", verdict))
+        counts[word] = counts.get(word, 0) + 1
+    return ", ".join(f"{count} {word}" for word, count in counts.items()) + "." if counts else ""
+
+
+def markdown(figures: Sequence[Figure], where: Setting) -> str:
+    """The result as Markdown tables."""
+    lines = []
+    for part, members in parts_of(figures):
+        lines += [
+            f"**{TITLES[part]}**",
+            "",
+            f"| | {where.subject} | redis-server | ratio | goal | |",
+            "|---|--:|--:|--:|--:|---|",
+        ]
+        lines += ["| " + " | ".join(cells(figure)) + " |" for figure in members]
+        lines.append("")
+    versions = ", ".join(f"{name} {version}" for name, version in where.versions.items())
+    lines.append(f"{versions}; {where.sentence} ✓ reached, ≈ within the spread of the rounds, ✗ missed.")
+    return "\n".join(lines)
+
+
+def write_readme(text: str, readme: Path = README) -> bool:
+    """Put the text between the README's markers; False where it has none."""
+    whole = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    before, opening, rest = whole.partition(BEGIN)
+    _old, closing, after = rest.partition(END)
+    if not opening or not closing:
+        return False
+    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    return True
+
+
+def write_json(figures: Sequence[Figure], where: Setting, notes: Sequence[str], folder: Path = RESULTS) -> Path:
+    """Everything that was measured, in a file named after the time; ``latest.json`` is the same."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "setting": {name: getattr(where, name) for name in where.__slots__},
+        "notes": list(notes),
+        "figures": [to_json(figure) for figure in figures],
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    path = folder / (where.begun.replace(":", "").replace("+0000", "Z") + ".json")
+    path.write_text(text, encoding="utf-8")
+    (folder / "latest.json").write_text(text, encoding="utf-8")
+    return path
+
+
+def to_json(figure: Figure) -> dict[str, object]:
+    """One figure with every round."""
+    compared = figure.ratio
+    return {
+        "part": figure.part,
+        "name": figure.name,
+        "unit": figure.unit,
+        "subject": list(figure.subject.values),
+        "reference": None if figure.reference is None else list(figure.reference.values),
+        "ratio": None if compared is None else [compared.value, compared.low, compared.high],
+        "goal": None if figure.goal is None else str(figure.goal),
+        "verdict": None if figure.verdict is None else figure.verdict.value,
+    }
