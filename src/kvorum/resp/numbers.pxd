@@ -1,5 +1,6 @@
 """C side of Redis' number texts; ``numbers.py`` documents the rules."""
 
+cimport cython
 from libc.math cimport isinf, isnan, signbit
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy
@@ -108,3 +109,12 @@ cdef inline int write_double(char* out, double number) noexcept nogil:
     if -1e15 < number < 1e15 and number == <double><long long>number and (number != 0 or not signbit(number)):
         return write_integer(out, <long long>number)
     return snprintf(out, DOUBLE_CHARACTERS, b"%.17g", number)
+
+
+# What strtod reads if it reads all of it; not NaN, not out of range.
+cdef bint parse_double_text(const char* text, Py_ssize_t size, double* value) noexcept nogil
+
+
+@cython.final
+cdef class LongDouble:
+    cdef long double number

@@ -2,7 +2,8 @@
 
 None, bool, int, float, bytes, list, tuple, dict, set and ``CommandError`` speak for themselves (``Writer.value`` lists
 what becomes of each). The classes here name the rest of RESP3, and how it looks to a client that speaks RESP2. They are
-immutable, compare by content, and are also what ``replies.ReplyParser`` gives back, so that tests can compare both ends.
+immutable, compare by content, and are also what ``replies.ReplyParser`` gives back, so that tests can compare both
+ends.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class Pairs:
         self.items = items
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pairs) and [tuple(pair) for pair in self.items] == [tuple(pair) for pair in other.items]
+        return isinstance(other, Pairs) and list(map(tuple, self.items)) == list(map(tuple, other.items))
 
     def __hash__(self) -> int:
         return hash(len(self.items))
