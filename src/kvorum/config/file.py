@@ -82,8 +82,12 @@ def _shown(line: bytes) -> str:
     name = line.split(None, 1)[0].decode("ascii", "replace").lower()
     if name == "user" or (name in BY_NAME and BY_NAME[name].sensitive):
         return f"{name} (redacted)"
-    shown = line.decode("utf-8", "backslashreplace")
-    return "".join(character if character.isprintable() else " " for character in shown)
+    return printable(text(line))
+
+
+def printable(shown: str) -> str:
+    """Nothing in an error message may end its line or move the cursor."""
+    return "".join(character if character.isprintable() else "?" for character in shown)
 
 
 def _include(directive: Directive, depth: int) -> Iterator[Directive]:

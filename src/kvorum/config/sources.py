@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kvorum.config.file import ConfigError, Directive, parse, read_file
+from kvorum.config.file import ConfigError, Directive, parse, printable, read_file
 from kvorum.config.kinds import Option, ValueRefusedError, raw, text
 from kvorum.config.options import BY_NAME, OBSOLETE, OPTIONS
 from kvorum.config.store import Config
@@ -77,7 +77,8 @@ def read_environment(environment: Mapping[str, str]) -> list[Directive]:
         option = by_variable.get(variable) or BY_NAME.get(name)
         if option is None:
             raise ConfigError(f"unknown option '{name}'{suggestion(name)}", variable)
-        directives.append(Directive(option.name, (value,), variable, "" if option.sensitive else value))
+        shown = "(redacted)" if option.sensitive else printable(value)
+        directives.append(Directive(option.name, (value,), "", f"{variable}={shown}"))
     return directives
 
 
@@ -129,4 +130,5 @@ def _words_of(option: Option[Any], directive: Directive) -> Sequence[str]:
 
 
 def _named(option: Option[Any], directive: Directive, reason: str) -> str:
-    return f"{option.name}: {reason}"
+    """``reason`` with the option's name, unless what is shown of the directive begins with it anyway."""
+    return reason if directive.line.lstrip("-").lower().startswith(option.name) else f"{option.name}: {reason}"
