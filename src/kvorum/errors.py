@@ -200,3 +200,10 @@ def not_a_word(option: bytes) -> bytes:
 # Access control
 def unknown_category(name: bytes) -> bytes:
     return b"ERR Unknown category '" + shown(name)[:128] + b"'"
+
+
+# COMMAND GETKEYS
+INVALID_COMMAND = b"ERR Invalid command specified"
+NO_KEY_ARGUMENTS = b"ERR The command has no key arguments"
+INVALID_ARGUMENT_COUNT = b"ERR Invalid number of arguments specified for command"
+INVALID_ARGUMENTS = b"ERR Invalid arguments specified for command"

@@ -1,1 +1,19 @@
-""""""
+"""The commands: declarations and handlers, one module per group, and what is derived from them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kvorum.commands.spec import Group
+
+MODULES = ("acl", "client", "connection", "introspection", "keys", "strings")
+
+
+def all_groups() -> list[Group]:
+    """The groups of all modules with commands. Imported here, since these modules stand above this package's others."""
+    from kvorum.commands.spec import Group
+
+    members = (member for name in MODULES for member in vars(import_module(f"{__name__}.{name}")).values())
+    return list(dict.fromkeys(member for member in members if isinstance(member, Group)))
