@@ -135,33 +135,28 @@ def shown(word: bytes) -> bytes:
 QUOTED_BYTES = 128
 
 
-def _quotable(word: bytes, limit: int = QUOTED_BYTES) -> bytes:
-    """A client's word as Redis prints it: up to a NUL or the limit, without line ends."""
-    return word.split(b"\0", 1)[0][:limit].replace(b"\r", b" ").replace(b"\n", b" ")
-
-
 def unknown_command(request: Sequence[bytes]) -> bytes:
     """``request``: the name and its arguments; of these as many are quoted as begin within 128 bytes."""
     quoted = b""
     for word in request[1:]:
         if len(quoted) >= QUOTED_BYTES:
             break
-        quoted += b"'" + _quotable(word, QUOTED_BYTES - len(quoted)) + b"' "
-    return b"ERR unknown command '" + _quotable(request[0]) + b"', with args beginning with: " + quoted
+        quoted += b"'" + shown(word)[: QUOTED_BYTES - len(quoted)] + b"' "
+    return b"ERR unknown command '" + shown(request[0])[:QUOTED_BYTES] + b"', with args beginning with: " + quoted
 
 
 def unknown_subcommand(container: bytes, word: bytes) -> bytes:
     """``container``: the name as the client wrote it."""
-    return b"ERR unknown subcommand '" + _quotable(word) + b"'. Try " + _quotable(container).upper() + b" HELP."
+    return b"ERR unknown subcommand '" + shown(word)[:QUOTED_BYTES] + b"'. Try " + shown(container).upper() + b" HELP."
 
 
 def misused_subcommand(container: bytes, word: bytes) -> bytes:
     """For subcommands that check the number of their arguments themselves; both words as the client wrote them."""
     return (
         b"ERR unknown subcommand or wrong number of arguments for '"
-        + _quotable(word)
+        + shown(word)[:QUOTED_BYTES]
         + b"'. Try "
-        + _quotable(container).upper()
+        + shown(container).upper()
         + b" HELP."
     )
 
