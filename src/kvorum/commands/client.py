@@ -52,6 +52,8 @@ ON = b"ON"
 # What Session.held_by says of a client that CLIENT PAUSE holds back; a blocking command leaves an object there.
 PAUSE = "pause"
 
+# What a client takes that says nothing: session, call, parser, writer, connection.
+SESSION_BYTES = 2048
 # A reply that fits one buffer of Redis counts as `obl`, more as `omem`.
 STATIC_REPLY_BYTES = 16 * 1024
 
@@ -107,16 +109,16 @@ def describe(session: Session, now_ns: int) -> bytes:
         (b"ssub", 0),
         (b"multi", -1),
         (b"qbuf", connection.input_bytes),
-        (b"qbuf-free", max(connection.input_room - connection.input_bytes, 0)),
+        (b"qbuf-free", max(connection.input_memory_bytes - connection.input_bytes, 0)),
         (b"argv-mem", 0),
         (b"multi-mem", 0),
-        (b"rbs", connection.output_room),
-        (b"rbp", connection.output_room),
+        (b"rbs", connection.output_memory_bytes),
+        (b"rbp", connection.output_memory_bytes),
         (b"obl", unread - in_objects),
         (b"oll", 1 if in_objects else 0),
         (b"omem", in_objects),
-        (b"tot-mem", connection.memory_bytes),
-        (b"events", b"rw" if connection.writing else b"r"),
+        (b"tot-mem", SESSION_BYTES + connection.input_memory_bytes + connection.output_memory_bytes),
+        (b"events", b"rw" if connection.wants_write else b"r"),
         (b"cmd", b"NULL" if command is None else command.name),
         (b"user", user.name),
         (b"redir", -1),

@@ -38,7 +38,7 @@ cdef class Connection(Watched):
     cdef readonly bint closed
     cdef bint dirty                 # stands in reactor.dirty
     cdef bint pending               # stands in reactor.pending
-    cdef bint wants_write           # EPOLLOUT is registered
+    cdef readonly bint wants_write  # EPOLLOUT is registered
     cdef long long over_soft_since_ns
 
     cdef int read(self) except -1

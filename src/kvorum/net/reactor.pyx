@@ -168,6 +168,14 @@ cdef class Connection(Watched):
     def output_bytes(self):
         return self.writer.pending
 
+    @property
+    def input_memory_bytes(self):
+        return self.parser.footprint()
+
+    @property
+    def output_memory_bytes(self):
+        return self.writer.footprint()
+
     cdef int read(self) except -1:
         cdef Py_ssize_t room = 0
         cdef char* where = self.parser.reserve(&room)
@@ -196,6 +204,7 @@ cdef class Connection(Watched):
         cdef long long now_ns = self.reactor.clock.monotonic_ns()
         cdef int status
         cdef int count = 0
+        session.active_ns = now_ns
         if session.held_by is not None or session.closing or self.writer.pending > OUTPUT_HIGH_WATER:
             return 0
         while True:
@@ -254,7 +263,9 @@ cdef class Connection(Watched):
         """Close after what is going on now, without waiting for pending replies."""
         self.session.closing = True
         self.writer.consume(self.writer.pending)
-        self.mark_dirty()
+        if not self.dirty and not self.closed:  # also a client that never reads, for which mark_dirty waits
+            self.dirty = True
+            self.reactor.dirty.append(self)
         self.reactor.wake()
 
     cdef int flush(self) except -1:
@@ -447,7 +458,7 @@ cdef class Reactor:
                 continue
             tune_socket(fd, address.ss_family, self.keepalive_seconds)
             if listener.local:
-                peer = local = listener.socket.getsockname().encode() + b":0"
+                peer = local = os.fsencode(listener.socket.getsockname()) + b":0"
             else:
                 describe_address(&address, text, sizeof(text))
                 peer = <bytes>text[: strlen(text)]
@@ -553,7 +564,8 @@ cdef class Reactor:
         self.resume_accepting()
         for connection in list(self.connections.values()):
             quiet_ns = now_ns - connection.session.active_ns
-            if self.idle_seconds > 0 and quiet_ns > self.idle_seconds * 1000000000 and not connection.session.monitor:
+            if (self.idle_seconds > 0 and quiet_ns > self.idle_seconds * 1000000000
+                    and not connection.session.monitor and connection.session.held_by is None):
                 self.context.log.verbose("client closed: idle", address=connection.peer.decode("utf-8", "replace"))
                 connection.close()
             elif connection.writer.pending:

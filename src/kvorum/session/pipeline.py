@@ -157,7 +157,7 @@ class Pipeline:
         if self.gates & PAUSED and self._pause_applies(session, command):
             return HELD
         if gates & NO_TOUCH:
-            self.keyspace.touching = command.name == b"touch"
+            self.keyspace.no_touch = command.name != b"touch"
         return 1
 
     def _forbidden(self, session: Session, command: Command) -> bytes | None:
@@ -212,8 +212,8 @@ class Pipeline:
 
     def _refuse(self, session: Session, command: Command | None, message: bytes) -> int:
         """Answer with an error; nothing was executed."""
-        if session.gates & REPLY_SKIP:
-            session.gates &= ~REPLY_SKIP
+        if session.gates & (REPLY_SKIP | REPLY_SKIP_NEXT):
+            session.gates &= ~(REPLY_SKIP | REPLY_SKIP_NEXT)
             session.unmute()
         elif not session.gates & REPLY_OFF:
             session.reply.value(CommandError(message))
@@ -238,7 +238,7 @@ class Pipeline:
         if self.gates & MONITORED and not command.flags & UNMONITORED:
             self.server.feed_monitors(session)
         if session.gates & NO_TOUCH:
-            self.keyspace.touching = True
+            self.keyspace.no_touch = False
         if session.gates & REPLY_SKIP:
             session.gates &= ~REPLY_SKIP
             session.unmute()

@@ -118,7 +118,7 @@ class Session:
         """CLIENT NO-TOUCH: whether this client's commands renew the access clocks of the keys they use."""
         if touching:
             self.gates &= ~NO_TOUCH
-            self.keyspace.touching = True
+            self.keyspace.no_touch = False
         else:
             self.gates |= NO_TOUCH
 

@@ -1,0 +1,575 @@
+"""The reactor: between the sockets of clients and their sessions.
+
+Where it stands. Bytes from a socket go to the connection's parser; each request found there is executed by the
+pipeline; the reply gathers in the session's writer; at the end of the turn the effects of all that was done are logged
+once (``end_of_turn``), and only then do replies go out. Nothing above this module knows of sockets, nothing here of
+commands.
+
+What it promises, in both forms:
+
+- *Order.* Requests of one connection are executed in the order in which they came, and answered in that order. A
+  session that is held back (CLIENT PAUSE, blocking commands) goes on with the very request that it stopped at.
+- *Fairness.* In one round a connection executes at most ``MAX_REQUESTS`` requests and sends about ``MAX_SENT`` bytes;
+  what is left is taken up after all others had their turn. However fast one client pipelines, the others are served,
+  and the asyncio loop with everything else in the process (timers, peers, HTTP) gets its turn.
+- *Bounds.* Input that is not executed yet is bounded by ``query_buffer_limit``. Replies that a client does not read are
+  bounded by ``output_hard_limit`` and ``output_soft_limit`` (client-output-buffer-limit); and without such limits a
+  client whose unread replies exceed ``OUTPUT_HIGH_WATER`` is not executed further until it has read down to
+  ``OUTPUT_LOW_WATER``, while what it goes on sending falls under the first bound. Whoever exceeds a bound is closed and
+  the log says so. The number of connections is bounded by ``max_clients``; who comes then is told so and turned away.
+- *Silence costs little.* A connection that says nothing holds a session and a few small objects, no buffers.
+- *Nobody waits for the slow.* Sockets never block. Half a request stays in its parser until the rest arrives.
+- *Closing* is final and harmless to repeat: the session is told to the context (``client_left``) exactly once.
+- *Running out of descriptors* pauses accepting until the next ``cron``, instead of spinning on a backlog that cannot be
+  taken.
+
+Two forms of it. Per client socket, asyncio's transports cost as much as the command that is executed, so on Linux the
+compiled twin owns an epoll descriptor with all client sockets, and registers that one descriptor with the asyncio loop
+(``reactor.pyx``): it reads, parses, executes and writes in compiled code, and polls again before it gives the loop its
+turn, so that two nested polls are not paid per request. This module is the same on asyncio's own transports. It serves
+where there is no epoll (macOS), it runs interpreted under ``KVORUM_PLAIN=1``, and it is the oracle of the compiled one:
+the tests in ``tests/net`` run over both.
+
+Rejected: a thread per core or per connection (the keyspace is one, and its locks would cost more than they gain);
+uvloop (its transports still cost a Python call per read and write, and it is one more thing to install);
+``loop.create_server`` (it neither counts clients before it accepts them nor says a word to those it turns away).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from kvorum.resp.parser import Parser, Scratch, Status
+from kvorum.resp.writer import Writer
+from kvorum.session.session import Session
+
+if TYPE_CHECKING:
+    from kvorum.session.context import ServerContext
+
+# Work per round. What is left over is taken up in the next round, after the others.
+MAX_ACCEPTS = 1000  # per ready listener
+MAX_REQUESTS = 4096  # per connection
+MAX_SENT = 4 * 1024 * 1024  # bytes per connection
+SEND_PIECE = 256 * 1024  # bytes given to a transport at once: what it cannot send it copies
+OUTPUT_HIGH_WATER = 64 * 1024 * 1024
+OUTPUT_LOW_WATER = 16 * 1024 * 1024
+
+QUIET_NS = 2_000_000_000  # a connection that was quiet for so long gives its buffers back
+
+MAX_CLIENTS_REACHED = b"-ERR max number of clients reached\r\n"
+DENIED = (
+    b"-DENIED This server runs in protected mode: no password is set for the default user, so that only clients on "
+    b"this machine may connect. Set requirepass, bind other addresses on purpose with protected-mode no, or connect "
+    b"from the loopback interface.\r\n"
+)
+
+NEED_MORE = int(Status.NEED_MORE)
+PROTOCOL_ERROR = int(Status.PROTOCOL_ERROR)
+
+
+class Listener:
+    """A listening socket; ``local``: a Unix socket, whose clients are on this machine for certain."""
+
+    def __init__(self, listening: socket.socket, local: bool) -> None:
+        self.socket = listening
+        self.local = local
+        self.fd = listening.fileno()
+
+
+class Connection(asyncio.Protocol):
+    """One client's socket, and the session behind it.
+
+    ``peer`` and ``local`` are addresses as Redis writes them (``ip:port``, ``[ip6]:port``, ``path:0``); ``trusted``
+    says that it came over a Unix socket.
+    """
+
+    def __init__(self, reactor: Reactor, fd: int, peer: bytes, local: bytes, trusted: bool, id: int) -> None:
+        self.reactor = reactor
+        self.fd = fd
+        self.peer = peer
+        self.local = local
+        self.trusted = trusted
+        self.closed = False
+        self.parser = Parser(reactor.scratch)
+        self.parser.max_bulk_bytes = reactor.max_bulk_bytes
+        self.writer = Writer(2)
+        self.session = Session(id, reactor.context, self, self.parser, self.writer)
+        self.accepted: socket.socket | None = None  # until there is a transport
+        self.transport: asyncio.Transport | None = None
+        self.dirty = False
+        self.pending = False
+        self.wants_write = False
+        self.unsent = memoryview(b"")  # taken from the writer, not yet given to the transport
+        self.over_soft_since_ns = 0
+
+    @property
+    def input_bytes(self) -> int:
+        """What has arrived and is not executed yet."""
+        return self.parser.buffered()
+
+    @property
+    def output_bytes(self) -> int:
+        """What is written and not sent yet."""
+        kept = self.transport.get_write_buffer_size() if self.transport is not None else 0
+        return self.writer.pending + len(self.unsent) + kept
+
+    @property
+    def input_memory_bytes(self) -> int:
+        """Memory that input takes."""
+        return self.parser.footprint()
+
+    @property
+    def output_memory_bytes(self) -> int:
+        """Memory that replies take."""
+        return self.writer.footprint() + self.output_bytes - self.writer.pending
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.accepted = None
+        if self.closed:
+            self.transport.abort()
+            return
+        # Told of every byte that the kernel does not take, and again when none is left.
+        self.transport.set_write_buffer_limits(high=0)
+        if not self.reactor.attached:
+            self.transport.pause_reading()
+        if self.dirty:
+            self.reactor.schedule()
+
+    def data_received(self, data: bytes) -> None:
+        if self.closed:
+            return
+        self.reactor.bytes_read += len(data)
+        self.parser.feed(data)
+        self.process()
+        self.settle()
+
+    def settle(self) -> None:
+        """The next turn is another connection's: keep what is left of the input, if it is not too much."""
+        if self.closed:
+            return
+        self.parser.settle()
+        if self.parser.buffered() > self.reactor.query_buffer_limit:
+            self.reactor.context.log.warning("client closed: query buffer limit reached", address=text(self.peer))
+            self.close()
+
+    def eof_received(self) -> None:
+        self.close()
+
+    def pause_writing(self) -> None:
+        self.wants_write = True
+
+    def resume_writing(self) -> None:
+        self.wants_write = False
+        if not self.closed:
+            self.flush()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.close()
+
+    # What the reactor calls
+
+    def process(self) -> None:
+        """Execute what has arrived: as far as the client may go in this round."""
+        session = self.session
+        pipeline = self.reactor.pipeline
+        now_ns = session.active_ns = self.reactor.clock.monotonic_ns()
+        if not self.may_execute():
+            return
+        count = 0
+        while True:
+            status = self.parser.next()
+            if status == NEED_MORE:
+                break
+            if status == PROTOCOL_ERROR:
+                self.refuse_input()
+                break
+            now_ns = pipeline.run(session, now_ns)
+            if now_ns < 0:
+                self.parser.hold()
+                break
+            if self.closed or not self.may_execute():
+                break
+            count += 1
+            if count >= MAX_REQUESTS:
+                self.mark_pending()
+                break
+        if self.writer.pending or session.closing:
+            self.mark_dirty()
+        self.reactor.schedule()
+
+    def may_execute(self) -> bool:
+        """Whether the next request may be executed: nothing holds the session, and its replies are read."""
+        session = self.session
+        return session.held_by is None and not session.closing and self.output_bytes <= OUTPUT_HIGH_WATER
+
+    def refuse_input(self) -> None:
+        """The bytes that came are no requests: say so and close."""
+        error = self.parser.error or b""
+        self.writer.append(b"-ERR Protocol error: " + error + b"\r\n")
+        self.session.closing = True
+        self.reactor.context.log.verbose("protocol error", error=text(error), address=text(self.peer))
+
+    def mark_dirty(self) -> None:
+        """There is something to send, or the connection is to be closed, at the end of the turn."""
+        if not self.dirty and not self.closed:
+            self.dirty = True
+            self.reactor.dirty.append(self)
+        self.reactor.schedule()
+
+    def mark_pending(self) -> None:
+        """There are requests that are still to be executed, in the next round."""
+        if not self.pending and not self.closed:
+            self.pending = True
+            self.reactor.pending.append(self)
+        self.reactor.schedule()
+
+    def flush(self) -> None:
+        """Send what can be sent; close what is to be closed once nothing is left."""
+        if self.transport is None:
+            self.dirty = True
+            self.reactor.dirty_later.append(self)
+            return
+        was_high = self.output_bytes > OUTPUT_LOW_WATER
+        sent = 0
+        while not self.wants_write and not self.closed and sent < MAX_SENT and self.next_piece():
+            piece, self.unsent = self.unsent[:SEND_PIECE], self.unsent[SEND_PIECE:]
+            self.transport.write(piece)
+            sent += len(piece)
+        self.reactor.bytes_written += sent
+        if self.closed:
+            return
+        if self.output_bytes:
+            if not self.wants_write:
+                self.mark_dirty()
+            self.check_output_limit()
+        else:
+            self.over_soft_since_ns = 0
+            if self.session.closing:
+                self.close()
+                return
+        if was_high and self.output_bytes <= OUTPUT_LOW_WATER:
+            self.mark_pending()
+
+    def next_piece(self) -> bool:
+        """Whether something is left to be given to the transport; takes the writer's next chunk if need be."""
+        if not self.unsent and self.writer.pending:
+            chunk = self.writer.chunks(1)[0]
+            self.writer.consume(len(chunk))
+            self.unsent = memoryview(chunk)
+        return bool(self.unsent)
+
+    def check_output_limit(self) -> None:
+        """client-output-buffer-limit: close at once above the hard limit, or after a time above the soft one."""
+        reactor = self.reactor
+        size = self.output_bytes
+        over = 0 < reactor.output_hard_limit < size
+        if not over and 0 < reactor.output_soft_limit < size:
+            now_ns = reactor.clock.monotonic_ns()
+            self.over_soft_since_ns = self.over_soft_since_ns or now_ns
+            over = now_ns - self.over_soft_since_ns > reactor.output_soft_seconds * 1_000_000_000
+        elif not over:
+            self.over_soft_since_ns = 0
+        if over:
+            reactor.context.log.warning(
+                "client closed: output buffer limit reached", address=text(self.peer), bytes=size
+            )
+            self.close()
+
+    # What sessions and commands call
+
+    def resume(self) -> None:
+        """Go on with a session that was held; also after the asyncio loop has gone to sleep."""
+        self.mark_pending()
+
+    def written(self) -> None:
+        """Something was written to the session's reply from outside of its own commands."""
+        self.mark_dirty()
+
+    def close_soon(self) -> None:
+        """Close after what is going on now, without waiting for pending replies."""
+        self.session.closing = True
+        self.writer.consume(self.writer.pending)
+        self.unsent = memoryview(b"")
+        self.mark_dirty()
+
+    def close(self) -> None:
+        """Close now; a second time changes nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.accepted is not None:
+            self.accepted.close()
+        self.reactor.connections.pop(self.fd, None)
+        self.reactor.context.client_left(self.session)
+
+
+class Reactor:
+    """All client connections of one server. The server sets the limits from the configuration.
+
+    ``end_of_turn`` is called after each round in which something was executed, before replies go out.
+    """
+
+    def __init__(self, context: ServerContext, end_of_turn: Callable[[], object]) -> None:
+        self.context = context
+        self.pipeline = context.pipeline
+        self.clock = context.clock
+        self.end_of_turn = end_of_turn
+        self.scratch = Scratch()
+        self.connections: dict[int, Connection] = {}
+        self.dirty: list[Connection] = []
+        self.dirty_later: list[Connection] = []  # their transports are still being made
+        self.pending: list[Connection] = []
+        self._listeners: list[Listener] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._scheduled: asyncio.Handle | None = None
+        self._beginnings: set[asyncio.Task[Any]] = set()
+        self._next_id = 1
+        self._accepting = True
+        # Limits
+        self.max_clients = 10000
+        self.query_buffer_limit = 1 << 30
+        self.max_bulk_bytes = 512 << 20
+        self.output_hard_limit = 0
+        self.output_soft_limit = 0
+        self.output_soft_seconds = 0
+        self.idle_seconds = 0
+        self.keepalive_seconds = 300
+        self.protected = False
+        # Statistics
+        self.accepted = 0
+        self.rejected = 0
+        self.bytes_read = 0
+        self.bytes_written = 0
+        self.turns = 0
+
+    @property
+    def attached(self) -> bool:
+        """Whether a loop serves the connections."""
+        return self._loop is not None
+
+    def set_max_bulk_bytes(self, limit: int) -> None:
+        """proto-max-bulk-len, for those who are here and those who come."""
+        self.max_bulk_bytes = limit
+        for connection in self.connections.values():
+            connection.parser.max_bulk_bytes = limit
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Serve in this loop from now on."""
+        self._loop = loop
+        self._watch_listeners()
+        for connection in self.connections.values():
+            if connection.transport is not None:
+                connection.transport.resume_reading()
+        if self.pending or self.dirty:
+            self.schedule()
+
+    def detach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Leave everything as it is until ``attach`` is called again."""
+        self._unwatch_listeners()
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+        for connection in self.connections.values():
+            if connection.transport is not None:
+                connection.transport.pause_reading()
+        self._loop = None
+
+    def wake(self) -> None:
+        """Make a round soon, also if no client sends anything. May be called from another thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.schedule)
+
+    def schedule(self) -> None:
+        """A round is due when the loop has handed out what is ready now."""
+        if self._scheduled is None and self._loop is not None:
+            self._scheduled = self._loop.call_soon(self._round)
+
+    def _round(self) -> None:
+        """Execute what was left over, log what was done, then let the replies go."""
+        self._scheduled = None
+        self.turns += 1
+        connections, self.pending = self.pending, []
+        for connection in connections:
+            connection.pending = False
+            if not connection.closed:
+                connection.process()
+                connection.settle()
+        self.end_of_turn()
+        connections, self.dirty = self.dirty, []
+        for connection in connections:
+            connection.dirty = False
+            if not connection.closed:
+                connection.flush()
+        self.dirty += self.dirty_later
+        self.dirty_later = []
+
+    # Accepting
+
+    def listen(self, listening: socket.socket, local: bool) -> None:
+        """Accept clients of this socket (non-blocking); ``local``: it is a Unix socket."""
+        listener = Listener(listening, local)
+        self._listeners.append(listener)
+        if self._loop is not None and self._accepting:
+            self._loop.add_reader(listener.fd, self._accept, listener)
+
+    def stop_listening(self) -> None:
+        """Accept nobody any more; who is connected stays."""
+        self._unwatch_listeners()
+        for listener in self._listeners:
+            listener.socket.close()
+        self._listeners = []
+
+    def _watch_listeners(self) -> None:
+        if self._loop is not None and self._accepting:
+            for listener in self._listeners:
+                self._loop.add_reader(listener.fd, self._accept, listener)
+
+    def _unwatch_listeners(self) -> None:
+        if self._loop is not None:
+            for listener in self._listeners:
+                self._loop.remove_reader(listener.fd)
+
+    def _accept(self, listener: Listener) -> None:
+        for _ in range(MAX_ACCEPTS):
+            try:
+                client, address = listener.socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    # The listener stays readable: without a rest the loop would spin on a backlog that it cannot take.
+                    self._pause_accepting(os.strerror(error.errno))
+                return
+            client.setblocking(False)
+            if len(self.connections) >= self.max_clients:
+                self._turn_away(client, MAX_CLIENTS_REACHED)
+            elif self.protected and not is_loopback(client.family, address):
+                self._turn_away(client, DENIED)
+            else:
+                self._welcome(client, address, listener)
+
+    def _welcome(self, client: socket.socket, address: Any, listener: Listener) -> None:
+        """Make a connection; its transport is there a moment later."""
+        assert self._loop is not None, "only an attached reactor accepts"
+        tune_socket(client, self.keepalive_seconds)
+        if listener.local:
+            peer = local = os.fsencode(listener.socket.getsockname()) + b":0"
+        else:
+            peer = describe_address(client.family, address)
+            local = describe_address(client.family, client.getsockname())
+        connection = Connection(self, client.fileno(), peer, local, listener.local, self._next_id)
+        connection.accepted = client
+        self._next_id += 1
+        self.accepted += 1
+        self.connections[connection.fd] = connection
+        self.context.clients[connection.session.id] = connection.session
+        beginning = self._loop.create_task(self._begin(connection, client))
+        self._beginnings.add(beginning)
+        beginning.add_done_callback(self._beginnings.discard)
+
+    async def _begin(self, connection: Connection, client: socket.socket) -> None:
+        assert self._loop is not None, "only an attached reactor accepts"
+        try:
+            await self._loop.connect_accepted_socket(lambda: connection, client)
+        except OSError as error:
+            client.close()
+            connection.close()
+            self.context.log.verbose(
+                "client left while it was accepted", error=str(error), address=text(connection.peer)
+            )
+
+    def _turn_away(self, client: socket.socket, message: bytes) -> None:
+        self.rejected += 1
+        with client:
+            try:
+                client.send(message)
+            except OSError:
+                return  # It left before it was told.
+
+    def _pause_accepting(self, reason: str) -> None:
+        self.context.log.warning("accepting connections paused", reason=reason)
+        self._unwatch_listeners()
+        self._accepting = False
+
+    def _resume_accepting(self) -> None:
+        if not self._accepting:
+            self._accepting = True
+            self._watch_listeners()
+
+    # From time to time
+
+    def cron(self) -> None:
+        """Once a second: idle clients, limits that depend on time, memory of quiet connections."""
+        now_ns = self.clock.monotonic_ns()
+        self._resume_accepting()
+        for connection in list(self.connections.values()):
+            session = connection.session
+            quiet_ns = now_ns - session.active_ns
+            may_idle = self.idle_seconds <= 0 or session.monitor or session.held_by is not None
+            if not may_idle and quiet_ns > self.idle_seconds * 1_000_000_000:
+                self.context.log.verbose("client closed: idle", address=text(connection.peer))
+                connection.close()
+            elif connection.output_bytes:
+                connection.check_output_limit()
+            elif quiet_ns > QUIET_NS:
+                connection.writer.trim()
+
+    def close(self) -> None:
+        """Close every connection and listener; a second time changes nothing."""
+        self.stop_listening()
+        for beginning in self._beginnings:
+            beginning.cancel()
+        for connection in list(self.connections.values()):
+            connection.close()
+        self.dirty = []
+        self.pending = []
+
+
+def text(raw: bytes) -> str:
+    """Bytes of a client for the log."""
+    return raw.decode("utf-8", "replace")
+
+
+def describe_address(family: int, address: Any) -> bytes:
+    """The textual form that Redis gives to an address of the internet."""
+    host, port = address[0], address[1]
+    return (f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}").encode()
+
+
+def is_loopback(family: int, address: Any) -> bool:
+    """Whether a peer is on this machine."""
+    if family == socket.AF_INET:
+        return str(address[0]).startswith("127.")
+    if family == socket.AF_INET6:
+        return address[0] == "::1" or str(address[0]).startswith("::ffff:127.")
+    return True
+
+
+def tune_socket(client: socket.socket, idle_seconds: int) -> None:
+    """Replies go out at once; a dead peer is noticed after about twice ``idle_seconds``."""
+    if client.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if idle_seconds <= 0:
+        return
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    settings = {
+        "TCP_KEEPIDLE": idle_seconds,
+        "TCP_KEEPALIVE": idle_seconds,  # what macOS calls it
+        "TCP_KEEPINTVL": max(idle_seconds // 3, 1),
+        "TCP_KEEPCNT": 3,
+    }
+    for name, value in settings.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            client.setsockopt(socket.IPPROTO_TCP, option, value)
