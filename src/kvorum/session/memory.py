@@ -17,7 +17,7 @@ class MemoryLimit:
 
     def __init__(self, context: ServerContext) -> None:
         self._context = context
-        self._evictor = Evictor(context.keyspace, context.random)
+        self._evictor = Evictor(context.keyspace)
         self._limit_bytes = 0
         self.limited = False
 
@@ -28,9 +28,10 @@ class MemoryLimit:
         self._evictor.configure(
             policy=str(config.maxmemory_policy), samples=config.maxmemory_samples,
         )  # fmt: skip
-        self._context.keyspace.configure_access_clock(
-            policy=str(config.maxmemory_policy), log_factor=config.lfu_log_factor, decay_minutes=config.lfu_decay_time
-        )
+        keyspace = self._context.keyspace
+        keyspace.lfu = config.maxmemory_policy.endswith("lfu")
+        keyspace.lfu_log_factor = config.lfu_log_factor
+        keyspace.lfu_decay_time = config.lfu_decay_time
         pipeline = self._context.pipeline
         pipeline.gates = pipeline.gates | MEMORY if self.limited else pipeline.gates & ~MEMORY
 

@@ -1,0 +1,430 @@
+# cython: wraparound=False, cdivision=True
+"""The entries of one database: slots, expiries, bytes. C only; ``table.pyx`` gives it its commands.
+
+A store is a plain struct, so that SWAPDB exchanges two pointers and FLUSH puts a store aside whole, to be freed in steps. Its
+directory, 128 groups of 128 slots, is made lazily and counts the keys of each group: an empty database is this struct, and SCAN,
+RANDOMKEY and DBSIZE pass over empty groups.
+
+*Accounting.* Every allocation is counted as malloc made it (usable size and overhead) at the moment it is made, and again when it is
+freed; nothing is estimated but Python objects, which count as what they report. An empty store therefore always has 0 bytes.
+
+*References.* BYTES, BUFFER and OBJECT entries own one reference. It is given up only when the table is consistent again,
+because a value's destructor may run any code: functions here hand such references back instead of dropping them in the middle.
+"""
+from cpython.bytearray cimport PyByteArray_Size
+from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.ref cimport Py_DECREF, Py_XDECREF
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memmove
+
+from kvorum.keyspace.buckets cimport (
+    Bucket,
+    Segment,
+    bucket_at,
+    detach_overflow,
+    free_buckets,
+    insert_entry,
+    overflow_of,
+    remove_entry,
+)
+from kvorum.keyspace.entry cimport (
+    BUFFER,
+    BYTES,
+    EMBEDDED,
+    INTEGER,
+    OBJECT,
+    RAW,
+    VOLATILE,
+    Expiry,
+    chunk_bytes,
+    expiry_of,
+    key_of,
+    reference_of,
+    usable_size,
+    value_of,
+)
+from kvorum.keyspace.volatile_index cimport (
+    volatile_add,
+    volatile_free_chunks,
+    volatile_place,
+    volatile_remove,
+    volatile_reserve,
+)
+
+cdef extern from *:
+    """
+    static inline Py_ssize_t kvorum_bytearray_allocated(PyObject *object) { return ((PyByteArrayObject *)object)->ob_alloc; }
+    """
+    Py_ssize_t bytearray_allocated "kvorum_bytearray_allocated"(PyObject* object) noexcept
+
+cdef enum:
+    BYTES_HEADER = 33           # sizeof(PyBytesObject), the closing NUL included
+    BYTEARRAY_HEADER = 56
+    ALIGNMENT = 16
+    SPARE_BYTES = 64            # an entry may be so much longer than its content, or twice as long
+    CHUNK_COST = 64             # freeing a chunk of the volatile index, counted in entries
+
+
+# Integers as text
+
+cdef bint parse_integer(const char* text, Py_ssize_t size, int64_t* number) noexcept nogil:
+    """Whether the text is the canonical decimal form of a 64-bit integer: no sign but '-', no leading zero, no blank."""
+    cdef uint64_t magnitude
+    cdef unsigned int digit
+    cdef Py_ssize_t i = 0
+    cdef bint negative
+    if size == 0 or size > SHORT_INTEGER:
+        return False
+    negative = text[0] == 45
+    if negative:
+        i = 1
+        if size == 1:
+            return False
+    digit = <unsigned char>text[i] - 48
+    if digit > 9:
+        return False
+    if digit == 0:
+        number[0] = 0
+        return size == 1
+    magnitude = digit
+    i += 1
+    while i < size:
+        digit = <unsigned char>text[i] - 48
+        if digit > 9:
+            return False
+        if magnitude > (<uint64_t>0xFFFFFFFFFFFFFFFF - digit) / 10:
+            return False
+        magnitude = magnitude * 10 + digit
+        i += 1
+    if negative:
+        if magnitude > <uint64_t>1 << 63:
+            return False
+        number[0] = <int64_t>(0 - magnitude)
+    else:
+        if magnitude > <uint64_t>0x7FFFFFFFFFFFFFFF:
+            return False
+        number[0] = <int64_t>magnitude
+    return True
+
+
+cdef int print_integer(int64_t number, char* text) noexcept nogil:
+    """Write the decimal form, at most 20 bytes; its length."""
+    cdef char[SHORT_INTEGER] digits
+    cdef uint64_t magnitude = 0 - <uint64_t>number if number < 0 else <uint64_t>number
+    cdef int count = 0, size = 0
+    while True:
+        digits[count] = <char>(48 + magnitude % 10)
+        count += 1
+        magnitude /= 10
+        if magnitude == 0:
+            break
+    if number < 0:
+        text[0] = 45
+        size = 1
+    while count > 0:
+        count -= 1
+        text[size] = digits[count]
+        size += 1
+    return size
+
+
+# Bytes
+
+cdef inline int64_t _allocated(int64_t size) noexcept nogil:
+    return (size + 8 + ALIGNMENT - 1) & ~<int64_t>(ALIGNMENT - 1)
+
+
+cdef int64_t bytes_object_cost(Py_ssize_t size) noexcept nogil:
+    return _allocated(size + BYTES_HEADER)
+
+
+cdef int64_t value_bytes(Entry* entry) noexcept:
+    """What the value costs outside its entry."""
+    if entry.kind == BYTES:
+        return bytes_object_cost(PyBytes_GET_SIZE(<object>reference_of(entry)))
+    if entry.kind == BUFFER:
+        return BYTEARRAY_HEADER + _allocated(bytearray_allocated(reference_of(entry)))
+    if entry.kind == OBJECT:
+        return (<object>reference_of(entry)).accounted_bytes
+    return 0
+
+
+cdef inline uint32_t payload_size(Payload* payload) noexcept nogil:
+    return payload.size if payload.kind == EMBEDDED else 8
+
+
+cdef inline void put_payload(Entry* entry, Payload* payload) noexcept nogil:
+    cdef char* value = value_of(entry)
+    entry.kind = payload.kind
+    entry.flags = (entry.flags & ~RAW) | payload.flags
+    if payload.kind == EMBEDDED:
+        entry.value_size = payload.size
+        memcpy(value, payload.data, payload.size)
+    elif payload.kind == INTEGER:
+        memcpy(value, &payload.integer, 8)
+    else:
+        memcpy(value, &payload.reference, 8)
+
+
+# Entries
+
+cdef Entry* new_entry(const char* key, uint32_t key_size, int64_t expire_ms, Payload* payload) noexcept:
+    """An entry that is in no table yet; ``expire_ms`` 0: never. NULL: no memory."""
+    cdef Entry* entry = <Entry*>malloc(
+        sizeof(Entry) + (sizeof(Expiry) if expire_ms else 0) + key_size + payload_size(payload)
+    )
+    if entry == NULL:
+        return NULL
+    entry.flags = VOLATILE if expire_ms else 0
+    entry.epoch = 0
+    entry.clock = 0
+    entry.key_size = key_size
+    entry.value_size = 0
+    if expire_ms:
+        expiry_of(entry).at_ms = expire_ms
+    memcpy(key_of(entry), key, key_size)
+    put_payload(entry, payload)
+    return entry
+
+
+cdef void discard_entry(Entry* entry) noexcept:
+    """Free an entry that is in no table any more, and give up its reference."""
+    cdef PyObject* reference = reference_of(entry) if entry.kind >= BYTES else NULL
+    free(entry)
+    Py_XDECREF(reference)
+
+
+cdef int link_entry(Store* store, unsigned int slot, uint64_t hash, Entry* entry) noexcept:
+    """Take an entry over whose key is not there; -1: no memory, nothing has changed."""
+    cdef Slot** group
+    cdef int64_t cost
+    if store.directory == NULL:
+        store.directory = <Directory*>calloc(1, sizeof(Directory))
+        if store.directory == NULL:
+            return -1
+        store.table_bytes += chunk_bytes(store.directory)
+    group = &store.directory.groups[slot >> GROUP_BITS]
+    if group[0] == NULL:
+        group[0] = <Slot*>calloc(GROUP_SLOTS, sizeof(Slot))
+        if group[0] == NULL:
+            give_directory(store)
+            return -1
+        store.table_bytes += chunk_bytes(group[0])
+    if entry.flags & VOLATILE and volatile_reserve(store.heap, &store.volatiles, &store.expiry_bytes) < 0:
+        give_group(store, slot)
+        return -1
+    if insert_entry(store.heap, group[0] + (slot & (GROUP_SLOTS - 1)), hash, entry, &store.table_bytes) < 0:
+        give_group(store, slot)
+        return -1
+    if entry.flags & VOLATILE:
+        volatile_add(&store.volatiles, entry)
+    store.directory.counts[slot >> GROUP_BITS] += 1
+    store.count += 1
+    cost = value_bytes(entry)
+    store.entry_bytes += chunk_bytes(entry) + cost
+    if entry.kind == OBJECT:
+        store.object_bytes += cost
+    return 0
+
+
+cdef void unlink_entry(Store* store, unsigned int slot, uint64_t hash, Entry** place) noexcept:
+    """Take an entry out; it is the caller's then."""
+    cdef Entry* entry = place[0]
+    cdef int64_t cost = value_bytes(entry)
+    cdef unsigned int group = slot >> GROUP_BITS
+    remove_entry(store.heap, store.directory.groups[group] + (slot & (GROUP_SLOTS - 1)), hash, place, &store.table_bytes)
+    if entry.flags & VOLATILE:
+        volatile_remove(&store.volatiles, entry, &store.expiry_bytes)
+    store.directory.counts[group] -= 1
+    store.count -= 1
+    store.entry_bytes -= chunk_bytes(entry) + cost
+    if entry.kind == OBJECT:
+        store.object_bytes -= cost
+    give_group(store, slot)
+
+
+cdef void give_group(Store* store, unsigned int slot) noexcept:
+    cdef unsigned int group = slot >> GROUP_BITS
+    if store.directory.counts[group] == 0 and store.directory.groups[group] != NULL:
+        store.table_bytes -= chunk_bytes(store.directory.groups[group])
+        free(store.directory.groups[group])
+        store.directory.groups[group] = NULL
+        give_directory(store)
+
+
+cdef void give_directory(Store* store) noexcept:
+    if store.count == 0:
+        store.table_bytes -= chunk_bytes(store.directory)
+        free(store.directory)
+        store.directory = NULL
+
+
+cdef inline bint fits(Entry* entry, size_t needed) noexcept nogil:
+    """Whether the allocation can stay as it is: big enough, and not much too big."""
+    cdef size_t usable = usable_size(entry)
+    return needed <= usable and (usable <= 2 * needed or usable - needed <= SPARE_BYTES)
+
+
+cdef int rewrite_entry(Store* store, Entry** place, int64_t expire_ms, Payload* payload, PyObject** replaced) noexcept:
+    """Give an entry another value and expiry (0: none). The reference that it held before, or NULL, is the caller's then. -1: no memory."""
+    cdef Entry* entry = place[0]
+    cdef Entry* fresh
+    cdef bint was_volatile = entry.flags & VOLATILE
+    cdef size_t needed = sizeof(Entry) + (sizeof(Expiry) if expire_ms else 0) + entry.key_size + payload_size(payload)
+    cdef int64_t cost
+    replaced[0] = NULL
+    if expire_ms and not was_volatile and volatile_reserve(store.heap, &store.volatiles, &store.expiry_bytes) < 0:
+        return -1
+    if fits(entry, needed):
+        fresh = entry
+    else:
+        fresh = <Entry*>malloc(needed)
+        if fresh == NULL:
+            return -1
+    if entry.kind >= BYTES:
+        replaced[0] = reference_of(entry)
+        cost = value_bytes(entry)
+        store.entry_bytes -= cost
+        if entry.kind == OBJECT:
+            store.object_bytes -= cost
+    if fresh != entry:
+        store.entry_bytes += chunk_bytes(fresh) - chunk_bytes(entry)
+    reshape(store, entry, fresh, expire_ms)
+    if fresh != entry:
+        place[0] = fresh
+        free(entry)
+    put_payload(fresh, payload)
+    if payload.kind >= BYTES:
+        store.entry_bytes += payload.reference_bytes
+        if payload.kind == OBJECT:
+            store.object_bytes += payload.reference_bytes
+    return 0
+
+
+cdef void reshape(Store* store, Entry* entry, Entry* fresh, int64_t expire_ms) noexcept:
+    """Header, expiry and key of ``entry`` to ``fresh``, which may be the same; the volatile index follows, with room reserved."""
+    cdef bint was_volatile = entry.flags & VOLATILE
+    cdef char* key = key_of(entry)
+    if was_volatile and not expire_ms:
+        volatile_remove(&store.volatiles, entry, &store.expiry_bytes)
+    if fresh != entry:
+        fresh[0] = entry[0]
+    if expire_ms:
+        fresh.flags |= VOLATILE
+        if was_volatile and fresh != entry:
+            expiry_of(fresh)[0] = expiry_of(entry)[0]
+            volatile_place(&store.volatiles, expiry_of(fresh).position)[0] = fresh
+    else:
+        fresh.flags &= ~VOLATILE
+    if key_of(fresh) != key:
+        memmove(key_of(fresh), key, entry.key_size)
+    if expire_ms:
+        expiry_of(fresh).at_ms = expire_ms
+        if not was_volatile:
+            volatile_add(&store.volatiles, fresh)
+
+
+cdef int change_expiry(Store* store, Entry** place, int64_t expire_ms) noexcept:
+    """Set, change or (0) remove the expiry, the value stays. -1: no memory."""
+    cdef Entry* entry = place[0]
+    cdef Entry* fresh
+    cdef bint was_volatile = entry.flags & VOLATILE
+    cdef uint32_t size = entry.value_size if entry.kind == EMBEDDED else 8
+    cdef size_t needed = sizeof(Entry) + sizeof(Expiry) + entry.key_size + size
+    if was_volatile and expire_ms:
+        expiry_of(entry).at_ms = expire_ms
+        return 0
+    if not was_volatile and not expire_ms:
+        return 0
+    if expire_ms and volatile_reserve(store.heap, &store.volatiles, &store.expiry_bytes) < 0:
+        return -1
+    if not expire_ms:
+        # The value moves down after the key.
+        volatile_remove(&store.volatiles, entry, &store.expiry_bytes)
+        memmove(<char*>(entry + 1), key_of(entry), entry.key_size + size)
+        entry.flags &= ~VOLATILE
+        return 0
+    if fits(entry, needed):
+        memmove(<char*>(entry + 1) + sizeof(Expiry), key_of(entry), entry.key_size + size)
+        fresh = entry
+    else:
+        fresh = <Entry*>malloc(needed)
+        if fresh == NULL:
+            return -1
+        fresh[0] = entry[0]
+        memcpy(<char*>(fresh + 1) + sizeof(Expiry), key_of(entry), entry.key_size + size)
+        store.entry_bytes += chunk_bytes(fresh) - chunk_bytes(entry)
+        place[0] = fresh
+        free(entry)
+    fresh.flags |= VOLATILE
+    expiry_of(fresh).at_ms = expire_ms
+    volatile_add(&store.volatiles, fresh)
+    return 0
+
+
+# Freeing a store that was put aside
+
+cdef uint64_t free_steps(Store* store, uint64_t budget, bint* finished) except? 0:
+    """Free up to about ``budget`` entries of a store that no database refers to; how many entries were freed."""
+    cdef uint64_t freed = 0
+    cdef Slot* group
+    cdef Slot* slot
+    cdef unsigned int number
+    finished[0] = False
+    freed = volatile_free_chunks(&store.volatiles, budget / CHUNK_COST + 1, &store.expiry_bytes) * CHUNK_COST
+    if store.volatiles.chunk_count > 0:
+        return 0
+    while store.directory != NULL and freed < budget:
+        number = store.freed_slots >> GROUP_BITS
+        group = store.directory.groups[number]
+        if group == NULL or (store.directory.counts[number] == 0 and store.freed_hash == 0):
+            store.freed_slots = (number + 1) << GROUP_BITS
+        else:
+            slot = group + (store.freed_slots & (GROUP_SLOTS - 1))
+            if slot.count > 0 and not empty_slot(store, slot, budget, &freed):
+                break
+            store.freed_slots += 1
+        if store.freed_slots & (GROUP_SLOTS - 1) == 0 and group != NULL:
+            store.table_bytes -= chunk_bytes(group)
+            free(group)
+            store.directory.groups[number] = NULL
+        if store.freed_slots == SLOT_COUNT:
+            store.table_bytes -= chunk_bytes(store.directory)
+            free(store.directory)
+            store.directory = NULL
+    finished[0] = store.directory == NULL
+    return freed
+
+
+cdef bint empty_slot(Store* store, Slot* slot, uint64_t budget, uint64_t* freed) noexcept:
+    """Free a slot's entries from ``freed_hash`` on while the budget lasts; whether it is done."""
+    cdef Bucket* head
+    cdef Bucket* bucket
+    cdef Entry* entry
+    cdef uint64_t following
+    cdef int64_t cost
+    cdef unsigned int group = store.freed_slots >> GROUP_BITS
+    cdef int i
+    while True:
+        head = bucket_at(slot, store.freed_hash, &following)
+        bucket = head
+        while bucket != NULL:
+            for i in range(7):
+                if bucket.present >> i & 1:
+                    entry = <Entry*>bucket.entries[i]
+                    cost = value_bytes(entry)
+                    store.entry_bytes -= chunk_bytes(entry) + cost
+                    if entry.kind == OBJECT:
+                        store.object_bytes -= cost
+                    store.count -= 1
+                    store.directory.counts[group] -= 1
+                    freed[0] += 1
+                    discard_entry(entry)
+            bucket = overflow_of(bucket)
+        detach_overflow(store.heap, head, &store.table_bytes)
+        store.freed_hash = following
+        if following == 0:
+            free_buckets(store.heap, slot, &store.table_bytes)
+            return True
+        if freed[0] >= budget:
+            return False

@@ -1,0 +1,1314 @@
+# cython: wraparound=False, cdivision=True
+"""Keyspace and Database over the compiled store: the contract is in ``table.py``, the layout in ``store``, ``buckets`` and ``entry``.
+
+Every operation does the same three things: slot and hash of the key, the place of its entry (expired ones are removed on the way),
+the change. Nothing here keeps a place over a call that can run Python code of others.
+"""
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE, PyByteArray_Resize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from kvorum import errors
+from kvorum.keyspace.buckets cimport (
+    Bucket,
+    Segment,
+    Slot,
+    bucket_at,
+    bucket_index,
+    matching_tags,
+    overflow_of,
+    segment_of,
+)
+from kvorum.keyspace.entry cimport (
+    BUFFER,
+    BYTES,
+    EMBEDDED,
+    INTEGER,
+    OBJECT,
+    RAW,
+    VOLATILE,
+    Entry,
+    Kind,
+    chunk_bytes,
+    expiry_of,
+    integer_of,
+    key_of,
+    prefetch_line,
+    reference_of,
+    usable_size,
+    value_of,
+)
+from kvorum.keyspace.hashing cimport hash_of_key, slot_of_key
+from kvorum.keyspace.store cimport (
+    EMBEDDED_LIMIT,
+    GROUP_BITS,
+    GROUP_SLOTS,
+    GROUPS,
+    SHORT_INTEGER,
+    SLOT_COUNT,
+    Payload,
+    Store,
+    bytes_object_cost,
+    change_expiry,
+    discard_entry,
+    find_in_store,
+    free_steps,
+    link_entry,
+    new_entry,
+    parse_integer,
+    print_integer,
+    rewrite_entry,
+    slot_in,
+    store_bytes,
+    unlink_entry,
+    value_bytes,
+)
+from kvorum.keyspace.volatile_index cimport volatile_place
+from kvorum.resp.span cimport Span, absent_span
+
+EXPIRY_DELETE = 0
+EXPIRY_HIDE = 1
+EXPIRY_IGNORE = 2
+EXPIRED = "expired"
+EVICTED = "evicted"
+IDLENESS = 0
+FREQUENCY = 1
+TIME_TO_LIVE = 2
+CURSOR_HASH_BITS = 39
+DEFAULT_HASH_SEED = 0x9216D5D98979FB1B
+
+cdef enum:
+    DELETE_MODE = 0
+    HIDE_MODE = 1
+    IGNORE_MODE = 2
+    BY_IDLENESS = 0
+    BY_FREQUENCY = 1
+    HASH_BITS = 39              # of a cursor: slot and hash prefix together stay below 2**53, which every client's number can hold
+    DROPPED_BITS = 64 - HASH_BITS
+    CLOCK_MASK = 0xFFFFFF
+    CLOCK_RESOLUTION_MS = 1000
+    MINUTE_MS = 60000
+    LFU_INITIAL = 5
+    SHORT_STRING = 44           # up to here Redis embeds a string that was set whole
+    BUCKETS_PER_KEY = 10        # SCAN: empty buckets passed per wanted key
+    LAZY_ELEMENTS = 64          # UNLINK: bigger objects are freed later
+    ALL_AT_ONCE = 1 << 30
+    RANDOM_TRIES = 100
+    EXACT_RANK = 64             # a slot up to this size is searched by rank for a random key
+    CHAIN = 14                  # RANDOMKEY: places per chain among which it draws
+
+cdef type WrongTypeError = errors.WrongTypeError
+cdef type CommandError = errors.CommandError
+
+
+cdef inline Span span_of(bytes text):
+    cdef Span span
+    span.data = PyBytes_AS_STRING(text)
+    span.size = PyBytes_GET_SIZE(text)
+    span.owner = <PyObject*>text
+    return span
+
+
+cdef inline bytes key_bytes(Entry* entry):
+    return PyBytes_FromStringAndSize(key_of(entry), entry.key_size)
+
+
+cdef int64_t _call_clock(void* context) noexcept:
+    return (<object>context)()
+
+
+cdef inline uint64_t following_random(uint64_t state) noexcept nogil:
+    state ^= state >> 12
+    state ^= state << 25
+    state ^= state >> 27
+    return state
+
+
+cdef class Keyspace:
+    def __cinit__(self, int databases=16, seed=1, hash_seed=DEFAULT_HASH_SEED):
+        cdef int i
+        self.databases = []
+        self.detached_objects = []
+        self.heap.hash_seed = hash_seed
+        self.stores = <Store**>calloc(databases, sizeof(Store*))
+        if self.stores == NULL:
+            raise MemoryError
+        self.store_count = databases
+        for i in range(databases):
+            self.stores[i] = <Store*>calloc(1, sizeof(Store))
+            if self.stores[i] == NULL:
+                raise MemoryError
+            self.stores[i].heap = &self.heap
+
+    def __init__(self, int databases=16, seed=1, hash_seed=DEFAULT_HASH_SEED):
+        self.random_state = seed or 1
+        self.active_expiry = True
+        self.lfu_log_factor = 10
+        self.lfu_decay_time = 1
+        self.max_string_bytes = 512 * 1024 * 1024
+        for i in range(databases):
+            self.databases.append(Database(self, i))
+
+    def __dealloc__(self):
+        cdef int i
+        if self.stores != NULL:
+            for i in range(self.store_count):
+                if self.stores[i] != NULL:
+                    self.stores[i].following = self.detached
+                    self.detached = self.stores[i]
+            free(self.stores)
+        self.freeing = False
+        while self.detached != NULL:
+            self.free_stores(ALL_AT_ONCE)
+
+    # Clocks and chance
+
+    cdef uint64_t random_bits(self) noexcept:
+        self.random_state = following_random(self.random_state)
+        return self.random_state * <uint64_t>0x2545F4914F6CDD1D
+
+    cdef void touch(self, Entry* entry) noexcept:
+        cdef unsigned int counter
+        if not self.lfu:
+            entry.clock = <uint32_t>(self.now_ms / CLOCK_RESOLUTION_MS) & CLOCK_MASK
+            return
+        counter = decayed(self, entry.clock)
+        if counter < 255:
+            counter += raised(self, counter)
+        entry.clock = (minutes_of(self) << 8) | counter
+
+    @property
+    def growth_clock(self):
+        return self._growth_clock
+
+    @growth_clock.setter
+    def growth_clock(self, clock):
+        self._growth_clock = clock
+        self.heap.clock_context = <void*>clock
+        self.heap.clock = NULL
+        if clock is not None:
+            self.heap.clock = _call_clock
+
+    def growth_statistics(self):
+        return {
+            "count": self.heap.growth_count,
+            "total_ns": self.heap.growth_total_ns,
+            "longest_ns": self.heap.growth_longest_ns,
+        }
+
+    def reset_growth_statistics(self):
+        self.heap.growth_count = 0
+        self.heap.growth_total_ns = 0
+        self.heap.growth_longest_ns = 0
+
+    @property
+    def hash_seed(self):
+        return self.heap.hash_seed
+
+    def configure_access_clock(self, str policy, int log_factor, int decay_minutes):
+        self.lfu = policy.endswith("-lfu")
+        self.lfu_log_factor = log_factor
+        self.lfu_decay_time = decay_minutes
+
+    # Memory
+
+    @property
+    def used_bytes(self):
+        cdef int64_t total = self.heap.arena_bytes - self.heap.pooled_bytes
+        cdef Store* store = self.detached
+        cdef int i
+        for i in range(self.store_count):
+            total += store_bytes(self.stores[i])
+        while store != NULL:
+            total += store_bytes(store)
+            store = store.following
+        return total
+
+    @property
+    def pending_frees(self):
+        cdef uint64_t total = len(self.detached_objects)
+        cdef Store* store = self.detached
+        while store != NULL:
+            total += store.count
+            store = store.following
+        return total
+
+    def free_some(self, budget_entries):
+        cdef uint64_t freed = 0
+        cdef object value
+        if self.freeing:
+            return 0
+        while self.detached_objects and freed < budget_entries:
+            value = self.detached_objects[len(self.detached_objects) - 1]
+            release = getattr(value, "release_some", None)
+            done = release(budget_entries - freed) if release is not None else 0
+            if not done:
+                self.detached_objects.pop()
+                done = 1
+                self.freed_lazily += 1
+            freed += done
+            value = None
+        if freed < budget_entries:
+            freed += self.free_stores(budget_entries - freed)
+        return freed
+
+    cdef uint64_t free_stores(self, uint64_t budget) except? 0:
+        cdef Store* store = self.detached
+        cdef uint64_t freed = 0
+        cdef bint finished
+        if store == NULL or self.freeing:
+            return 0
+        self.freeing = True
+        freed = free_steps(store, budget, &finished)
+        self.freed_lazily += freed
+        if finished:
+            self.detached = store.following
+            free(store)
+        self.freeing = False
+        return freed
+
+    cdef int set_aside(self, Store* store) except -1:
+        """Put the content of a store into the queue of what is to be freed, and leave the store empty."""
+        cdef Store* aside = <Store*>calloc(1, sizeof(Store))
+        if aside == NULL:
+            raise MemoryError
+        aside[0] = store[0]
+        memset(store, 0, sizeof(Store))
+        store.heap = &self.heap
+        aside.following = self.detached
+        self.detached = aside
+        return 0
+
+    def swap(self, int first, int second):
+        cdef Store* store = self.stores[first]
+        cdef Database one = self.databases[first]
+        cdef Database other = self.databases[second]
+        self.stores[first] = self.stores[second]
+        self.stores[second] = store
+        one.store = self.stores[first]
+        other.store = self.stores[second]
+        one.average_ttl_ms, other.average_ttl_ms = other.average_ttl_ms, one.average_ttl_ms
+        one.expiry_position, other.expiry_position = other.expiry_position, one.expiry_position
+
+    def flush_all(self, bint asynchronous=False):
+        cdef int64_t removed = 0
+        for database in self.databases:
+            removed += database.flush(asynchronous)
+        return removed
+
+    # Text of strings
+
+    cdef Span text_of(self, Entry* entry) noexcept:
+        cdef Span span
+        cdef PyObject* reference
+        span.owner = NULL
+        if entry.kind == EMBEDDED:
+            span.data = value_of(entry)
+            span.size = entry.value_size
+        elif entry.kind == INTEGER:
+            self.next_digits = (self.next_digits + 1) % DIGIT_BUFFERS
+            span.data = self.digits[self.next_digits]
+            span.size = print_integer(integer_of(entry), self.digits[self.next_digits])
+        elif entry.kind == BYTES:
+            reference = reference_of(entry)
+            span.data = PyBytes_AS_STRING(<bytes>reference)
+            span.size = PyBytes_GET_SIZE(<bytes>reference)
+            span.owner = reference
+        else:
+            reference = reference_of(entry)
+            span.data = PyByteArray_AS_STRING(<bytearray>reference)
+            span.size = PyByteArray_GET_SIZE(<bytearray>reference)
+        return span
+
+
+cdef inline unsigned int minutes_of(Keyspace keyspace) noexcept:
+    return <unsigned int>(keyspace.now_ms / MINUTE_MS) & 0xFFFF
+
+
+cdef unsigned int decayed(Keyspace keyspace, uint32_t clock) noexcept:
+    """The frequency counter as of now: one less per lfu_decay_time minutes."""
+    cdef unsigned int counter = clock & 0xFF
+    cdef unsigned int elapsed = (minutes_of(keyspace) - (clock >> 8)) & 0xFFFF
+    cdef unsigned int periods = elapsed / <unsigned int>keyspace.lfu_decay_time if keyspace.lfu_decay_time > 0 else 0
+    return counter - periods if periods < counter else 0
+
+
+cdef bint raised(Keyspace keyspace, unsigned int counter) noexcept:
+    """Whether an access raises the counter: with probability 1 / (excess * lfu_log_factor + 1)."""
+    cdef uint64_t excess = counter - LFU_INITIAL if counter > LFU_INITIAL else 0
+    cdef double chance = 1.0 / <double>(excess * keyspace.lfu_log_factor + 1)
+    return <double>(keyspace.random_bits() >> 11) / 9007199254740992.0 < chance
+
+
+cdef inline uint32_t first_clock(Keyspace keyspace) noexcept:
+    """The clock of a new entry."""
+    if keyspace.lfu:
+        return (minutes_of(keyspace) << 8) | LFU_INITIAL
+    return <uint32_t>(keyspace.now_ms / CLOCK_RESOLUTION_MS) & CLOCK_MASK
+
+
+cdef inline int string_payload(Span value, Payload* payload) except -1:
+    """How a string is kept: as an integer, in the entry, or as a bytes object (a new reference)."""
+    payload.flags = 0
+    if value.size <= SHORT_INTEGER and parse_integer(value.data, value.size, &payload.integer):
+        payload.kind = INTEGER
+    elif value.size <= EMBEDDED_LIMIT:
+        payload.kind = EMBEDDED
+        payload.data = value.data
+        payload.size = <uint32_t>value.size
+    else:
+        refer(payload, BYTES, <object>value.owner if value.owner != NULL else PyBytes_FromStringAndSize(value.data, value.size))
+        payload.reference_bytes = bytes_object_cost(value.size)
+    return 0
+
+
+cdef inline void refer(Payload* payload, Kind kind, object value) noexcept:
+    payload.kind = kind
+    payload.reference = <PyObject*>value
+    Py_INCREF(value)
+
+
+cdef inline int buffer_payload(Payload* payload, object buffer) except -1:
+    cdef Entry* nothing = NULL
+    payload.flags = RAW
+    refer(payload, BUFFER, buffer)
+    payload.reference_bytes = buffer_bytes(buffer)
+    return 0
+
+
+cdef int64_t buffer_bytes(object buffer):
+    """What a bytearray costs, counted as value_bytes does."""
+    cdef char[32] room
+    cdef Entry* entry = <Entry*>room
+    cdef PyObject* reference = <PyObject*>buffer
+    memset(room, 0, sizeof(room))
+    entry.kind = BUFFER
+    memcpy(value_of(entry), &reference, sizeof(reference))
+    return value_bytes(entry)
+
+
+cdef int object_payload(object value, Payload* payload) except -1:
+    cdef int64_t cost = value.used_bytes()
+    value.accounted_bytes = cost
+    payload.flags = 0
+    refer(payload, OBJECT, value)
+    payload.reference_bytes = cost
+    return 0
+
+
+cdef class Database:
+    def __cinit__(self, Keyspace keyspace not None, int index):
+        self.keyspace = keyspace
+        self.index = index
+        self.store = keyspace.stores[index]
+
+    # Lookups
+
+    cdef bint is_due(self, Entry* entry) noexcept:
+        return (
+            entry.flags & VOLATILE
+            and expiry_of(entry).at_ms < self.keyspace.now_ms
+            and self.keyspace.expiry_mode != IGNORE_MODE
+        )
+
+    cdef Entry** find_for_read(self, Span key) except? NULL:
+        cdef unsigned int slot = slot_of_key(key.data, key.size)
+        cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
+        cdef Entry** place = find_in_store(self.store, slot, hash, key.data, key.size)
+        if place == NULL:
+            self.keyspace.misses += 1
+            return NULL
+        if self.is_due(place[0]):
+            self.keyspace.misses += 1
+            if self.keyspace.expiry_mode == DELETE_MODE:
+                self.expire(place, slot, hash)
+            return NULL
+        self.keyspace.hits += 1
+        if not self.keyspace.no_touch:
+            self.keyspace.touch(place[0])
+        return place
+
+    cdef Entry** find_quietly(self, Span key, bint counted) except? NULL:
+        cdef unsigned int slot = slot_of_key(key.data, key.size)
+        cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
+        cdef Entry** place = find_in_store(self.store, slot, hash, key.data, key.size)
+        if place != NULL and self.is_due(place[0]):
+            if self.keyspace.expiry_mode == DELETE_MODE:
+                self.expire(place, slot, hash)
+            place = NULL
+        if counted:
+            if place == NULL:
+                self.keyspace.misses += 1
+            else:
+                self.keyspace.hits += 1
+        return place
+
+    cdef Entry** find_for_write(self, Span key, unsigned int slot, uint64_t hash) except? NULL:
+        cdef Entry** place = find_in_store(self.store, slot, hash, key.data, key.size)
+        if place == NULL:
+            return NULL
+        if self.is_due(place[0]):
+            # A hidden key that is written all the same makes room; that is not this node's decision to report.
+            if self.keyspace.expiry_mode == DELETE_MODE:
+                self.expire(place, slot, hash)
+            else:
+                self.drop(place, slot, hash)
+            return NULL
+        if not self.keyspace.no_touch:
+            self.keyspace.touch(place[0])
+        return place
+
+    cdef Entry** peek_place(self, Span key) noexcept:
+        cdef Entry** place = find_in_store(
+            self.store,
+            slot_of_key(key.data, key.size),
+            hash_of_key(key.data, key.size, self.store.heap.hash_seed),
+            key.data,
+            key.size,
+        )
+        return place if place != NULL and not self.is_due(place[0]) else NULL
+
+    cdef int drop(self, Entry** place, unsigned int slot, uint64_t hash) except -1:
+        cdef Entry* entry = place[0]
+        unlink_entry(self.store, slot, hash, place)
+        discard_entry(entry)
+        return 0
+
+    cdef int expire(self, Entry** place, unsigned int slot, uint64_t hash) except -1:
+        cdef bytes key = key_bytes(place[0])
+        self.drop(place, slot, hash)
+        self.keyspace.expired_keys += 1
+        if self.keyspace.on_removed is not None:
+            self.keyspace.on_removed(self.index, key, EXPIRED)
+        return 0
+
+    cdef void prefetch(self, Span key) noexcept:
+        cdef Slot* slot = slot_in(self.store, slot_of_key(key.data, key.size))
+        cdef Segment* segment
+        cdef uint64_t hash
+        if slot != NULL and slot.count > 0:
+            hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
+            segment = segment_of(slot, hash)
+            prefetch_line(<Bucket*>segment.root + bucket_index(hash << segment.depth, segment.bits))
+
+    cdef void prefetch_entry(self, Span key) noexcept:
+        cdef Slot* slot = slot_in(self.store, slot_of_key(key.data, key.size))
+        cdef Segment* segment
+        cdef Bucket* bucket
+        cdef uint64_t hash, line
+        cdef int i
+        if slot == NULL or slot.count == 0:
+            return
+        hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
+        segment = segment_of(slot, hash)
+        bucket = <Bucket*>segment.root + bucket_index(hash << segment.depth, segment.bits)
+        memcpy(&line, bucket, 8)
+        line = matching_tags(line, hash)
+        for i in range(7):
+            if line >> (8 * i + 7) & 1:
+                prefetch_line(bucket.entries[i])
+
+    # Strings through spans
+
+    cdef Span read_string(self, Span key) except *:
+        cdef Entry** place = self.find_for_read(key)
+        if place == NULL:
+            return absent_span()
+        if place[0].kind == OBJECT:
+            raise WrongTypeError()
+        return self.keyspace.text_of(place[0])
+
+    cdef Span read_string_or_absent(self, Span key) except *:
+        cdef Entry** place = self.find_for_read(key)
+        return absent_span() if place == NULL or place[0].kind == OBJECT else self.keyspace.text_of(place[0])
+
+    cdef Span read_range(self, Span key, long long start, long long end) except *:
+        cdef Span text = self.read_string(key)
+        if text.data == NULL:
+            text.data = self.keyspace.digits[0]
+            text.size = 0
+            return text
+        if start < 0:
+            start = start + text.size if start + text.size > 0 else 0
+        if end < 0:
+            end = end + text.size if end + text.size > 0 else 0
+        if end >= text.size:
+            end = text.size - 1
+        if start == 0 and end == text.size - 1:
+            return text
+        text.owner = NULL
+        if text.size == 0 or start > end:
+            text.size = 0
+        else:
+            text.data += start
+            text.size = end - start + 1
+        return text
+
+    cdef Py_ssize_t string_size(self, Span key) except? -1:
+        cdef Entry** place = self.find_for_read(key)
+        if place == NULL:
+            return 0
+        if place[0].kind == OBJECT:
+            raise WrongTypeError()
+        return self.keyspace.text_of(place[0]).size
+
+    cdef int write_string(self, Span key, Span value) except -1:
+        cdef unsigned int slot = slot_of_key(key.data, key.size)
+        cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
+        cdef Entry** place = self.find_for_write(key, slot, hash)
+        cdef Payload payload
+        cdef Entry* entry
+        string_payload(value, &payload)
+        if place != NULL:
+            entry = place[0]
+            if entry.kind == EMBEDDED and payload.kind == EMBEDDED and entry.value_size == payload.size and not entry.flags & VOLATILE:
+                entry.flags &= ~RAW
+                memcpy(value_of(entry), payload.data, payload.size)
+                return 0
+        return self.put(key, slot, hash, place, 0, &payload)
+
+    cdef int write_string_expiring(self, Span key, Span value, long long expire_ms, bint keep_ttl) except -1:
+        cdef unsigned int slot = slot_of_key(key.data, key.size)
+        cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
+        cdef Entry** place = self.find_for_write(key, slot, hash)
+        cdef Payload payload
+        string_payload(value, &payload)
+        if keep_ttl and place != NULL:
+            expire_ms = expiry_of(place[0]).at_ms if place[0].flags & VOLATILE else 0
+        return self.put(key, slot, hash, place, expire_ms, &payload)
+
+    cdef int put(self, Span key, unsigned int slot, uint64_t hash, Entry** place, int64_t expire_ms, Payload* payload) except -1:
+        """Store a value whose reference, if it has one, is taken over. ``place``: what find_for_write gave."""
+        cdef PyObject* replaced = NULL
+        cdef Entry* entry
+        if place != NULL:
+            if rewrite_entry(self.store, place, expire_ms, payload, &replaced) == 0:
+                Py_XDECREF(replaced)
+                return 0
+        elif key.size <= <Py_ssize_t>0xFFFFFFFF:
+            entry = new_entry(key.data, <uint32_t>key.size, expire_ms, payload)
+            if entry != NULL:
+                entry.clock = first_clock(self.keyspace)
+                if link_entry(self.store, slot, hash, entry) == 0:
+                    return 0
+                discard_entry(entry)
+                raise MemoryError
+        if payload.kind >= BYTES:
+            Py_XDECREF(payload.reference)
+        raise MemoryError
+
+    cdef char* open_string(self, Span key, Py_ssize_t minimum, Py_ssize_t* size) except NULL:
+        cdef unsigned int slot = slot_of_key(key.data, key.size)
+        cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
+        cdef Entry** place = self.find_for_write(key, slot, hash)
+        cdef Entry* entry = NULL
+        cdef Payload payload
+        cdef Span old
+        cdef char[EMBEDDED_LIMIT] text
+        cdef int64_t before
+        cdef object buffer
+        old = absent_span()
+        if place != NULL:
+            entry = place[0]
+            if entry.kind == OBJECT:
+                raise WrongTypeError()
+            old = self.keyspace.text_of(entry)
+        size[0] = minimum if minimum > old.size else old.size
+        if size[0] > self.keyspace.max_string_bytes:
+            raise CommandError(errors.STRING_TOO_LONG)
+        if entry != NULL and entry.kind == BUFFER:
+            buffer = <object>reference_of(entry)
+            if size[0] > old.size:
+                before = value_bytes(entry)
+                PyByteArray_Resize(buffer, size[0])
+                memset(PyByteArray_AS_STRING(buffer) + old.size, 0, size[0] - old.size)
+                self.store.entry_bytes += value_bytes(entry) - before
+            return PyByteArray_AS_STRING(buffer)
+        if size[0] <= EMBEDDED_LIMIT:
+            if entry != NULL and entry.kind == EMBEDDED and has_room(entry, size[0]):
+                memset(value_of(entry) + old.size, 0, size[0] - old.size)
+                entry.value_size = <uint32_t>size[0]
+                entry.flags |= RAW
+                return value_of(entry)
+            memcpy(text, old.data, old.size)
+            memset(text + old.size, 0, size[0] - old.size)
+            payload.kind = EMBEDDED
+            payload.flags = RAW
+            payload.data = text
+            payload.size = <uint32_t>size[0]
+        else:
+            buffer = PyByteArray_FromStringAndSize(NULL, size[0])
+            memcpy(PyByteArray_AS_STRING(buffer), old.data, old.size)
+            memset(PyByteArray_AS_STRING(buffer) + old.size, 0, size[0] - old.size)
+            buffer_payload(&payload, buffer)
+        self.put(key, slot, hash, place, expiry_of(entry).at_ms if entry != NULL and entry.flags & VOLATILE else 0, &payload)
+        if payload.kind == BUFFER:
+            return PyByteArray_AS_STRING(<bytearray>payload.reference)
+        if place == NULL:
+            place = find_in_store(self.store, slot, hash, key.data, key.size)
+        return value_of(place[0])
+
+    cdef Py_ssize_t append_string(self, Span key, Span value) except -1:
+        cdef Entry** place = self.peek_place(key)
+        cdef Py_ssize_t before, size
+        cdef char* text
+        if place == NULL:
+            if value.size > self.keyspace.max_string_bytes:
+                raise CommandError(errors.STRING_TOO_LONG)
+            self.write_string(key, value)
+            return value.size
+        if place[0].kind == OBJECT:
+            raise WrongTypeError()
+        before = self.keyspace.text_of(place[0]).size
+        text = self.open_string(key, before + value.size, &size)
+        memcpy(text + before, value.data, value.size)
+        return size
+
+    cdef Py_ssize_t write_range(self, Span key, Py_ssize_t offset, Span value) except -1:
+        cdef Py_ssize_t size
+        cdef char* text
+        if value.size == 0:
+            return self.string_size(key)
+        text = self.open_string(key, offset + value.size, &size)
+        memcpy(text + offset, value.data, value.size)
+        return size
+
+    cdef long long increment_string(self, Span key, long long delta) except? -1:
+        cdef unsigned int slot = slot_of_key(key.data, key.size)
+        cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
+        cdef Entry** place = self.find_for_write(key, slot, hash)
+        cdef Payload payload
+        cdef Span text
+        cdef int64_t number = 0
+        cdef int64_t expire_ms = 0
+        if place != NULL:
+            if place[0].kind == INTEGER:
+                number = integer_of(place[0])
+            elif place[0].kind == OBJECT:
+                raise WrongTypeError()
+            else:
+                text = self.keyspace.text_of(place[0])
+                if not parse_integer(text.data, text.size, &number):
+                    raise CommandError(errors.NOT_AN_INTEGER)
+            if place[0].flags & VOLATILE:
+                expire_ms = expiry_of(place[0]).at_ms
+        if (delta > 0 and number > <int64_t>0x7FFFFFFFFFFFFFFF - delta) or (delta < 0 and number < -<int64_t>0x7FFFFFFFFFFFFFFF - 1 - delta):
+            raise CommandError(errors.INCREMENT_OVERFLOW)
+        number += delta
+        if place != NULL and place[0].kind == INTEGER:
+            memcpy(value_of(place[0]), &number, sizeof(number))
+            return number
+        payload.kind = INTEGER
+        payload.flags = 0
+        payload.integer = number
+        self.put(key, slot, hash, place, expire_ms, &payload)
+        return number
+
+    # Objects, removal, expiry through spans
+
+    cdef object read_object(self, Span key):
+        cdef Entry** place = self.find_for_read(key)
+        if place == NULL:
+            return None
+        if place[0].kind != OBJECT:
+            raise WrongTypeError()
+        return <object>reference_of(place[0])
+
+    cdef int write_object(self, Span key, object value, long long expire_ms, bint keep_ttl) except -1:
+        cdef unsigned int slot = slot_of_key(key.data, key.size)
+        cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
+        cdef Payload payload
+        cdef Entry** place
+        object_payload(value, &payload)
+        try:
+            place = self.find_for_write(key, slot, hash)
+        except:
+            Py_XDECREF(payload.reference)
+            raise
+        if keep_ttl and place != NULL:
+            expire_ms = expiry_of(place[0]).at_ms if place[0].flags & VOLATILE else 0
+        return self.put(key, slot, hash, place, expire_ms, &payload)
+
+    cdef bint contains(self, Span key) except -1:
+        return self.find_quietly(key, True) != NULL
+
+    cdef bint remove(self, Span key) except -1:
+        cdef unsigned int slot = slot_of_key(key.data, key.size)
+        cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
+        cdef Entry** place = self.find_for_write(key, slot, hash)
+        if place == NULL:
+            return False
+        self.drop(place, slot, hash)
+        return True
+
+    cdef bint unlink_key(self, Span key) except -1:
+        cdef Entry** place = self.peek_place(key)
+        if place != NULL and place[0].kind == OBJECT:
+            value = <object>reference_of(place[0])
+            if value.elements() > LAZY_ELEMENTS:
+                self.keyspace.detached_objects.append(value)
+        return self.remove(key)
+
+    cdef long long expiry_ms(self, Span key) except? -3:
+        cdef Entry** place = self.find_quietly(key, False)
+        if place == NULL:
+            return -2
+        return expiry_of(place[0]).at_ms if place[0].flags & VOLATILE else -1
+
+    cdef bint write_expiry(self, Span key, long long expire_ms) except -1:
+        cdef unsigned int slot = slot_of_key(key.data, key.size)
+        cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
+        cdef Entry** place = self.find_for_write(key, slot, hash)
+        if place == NULL:
+            return False
+        if change_expiry(self.store, place, expire_ms) < 0:
+            raise MemoryError
+        return True
+
+    cdef object load(self, Entry* entry):
+        cdef Span text
+        if entry.kind >= BYTES and entry.kind != BUFFER:
+            return <object>reference_of(entry)
+        text = self.keyspace.text_of(entry)
+        return PyBytes_FromStringAndSize(text.data, text.size)
+
+    # Values, Python side
+
+    def get(self, bytes key not None):
+        cdef Entry** place = self.find_for_read(span_of(key))
+        return self.load(place[0]) if place != NULL else None
+
+    def peek(self, bytes key not None):
+        cdef Entry** place = self.peek_place(span_of(key))
+        return self.load(place[0]) if place != NULL else None
+
+    def peek_many(self, keys):
+        return [self.peek(key) for key in keys]
+
+    def put_value(self, bytes key not None, value, long long expire_ms=0, bint keep_ttl=False):
+        if isinstance(value, bytes):
+            self.write_string_expiring(span_of(key), span_of(value), expire_ms, keep_ttl)
+        else:
+            self.write_object(span_of(key), value, expire_ms, keep_ttl)
+
+    def get_string(self, bytes key not None):
+        cdef Entry** place = self.find_for_read(span_of(key))
+        if place == NULL:
+            return None
+        if place[0].kind == OBJECT:
+            raise WrongTypeError()
+        return self.load(place[0])
+
+    def set_string(self, bytes key not None, bytes value not None, long long expire_ms=0, bint keep_ttl=False):
+        if expire_ms or keep_ttl:
+            self.write_string_expiring(span_of(key), span_of(value), expire_ms, keep_ttl)
+        else:
+            self.write_string(span_of(key), span_of(value))
+
+    def string_length(self, bytes key not None):
+        return self.string_size(span_of(key))
+
+    def get_range(self, bytes key not None, long long start, long long end):
+        cdef Span text = self.read_range(span_of(key), start, end)
+        return <object>text.owner if text.owner != NULL else PyBytes_FromStringAndSize(text.data, text.size)
+
+    def set_range(self, bytes key not None, Py_ssize_t offset, bytes value not None):
+        return self.write_range(span_of(key), offset, span_of(value))
+
+    def append(self, bytes key not None, bytes value not None):
+        return self.append_string(span_of(key), span_of(value))
+
+    def increment(self, bytes key not None, long long delta):
+        return self.increment_string(span_of(key), delta)
+
+    def set_bit(self, bytes key not None, Py_ssize_t offset, bint bit):
+        cdef Py_ssize_t size
+        cdef char* text = self.open_string(span_of(key), (offset >> 3) + 1, &size)
+        cdef uint8_t mask = 0x80 >> (offset & 7)
+        cdef uint8_t* octet = <uint8_t*>text + (offset >> 3)
+        cdef bint before = octet[0] & mask
+        octet[0] = octet[0] | mask if bit else octet[0] & ~mask
+        return int(before)
+
+    def get_object(self, bytes key not None):
+        return self.read_object(span_of(key))
+
+    def set_object(self, bytes key not None, value, long long expire_ms=0, bint keep_ttl=False):
+        self.write_object(span_of(key), value, expire_ms, keep_ttl)
+
+    def remeasure(self, value):
+        cdef int64_t cost = value.used_bytes()
+        cdef int64_t change = cost - value.accounted_bytes
+        value.accounted_bytes = cost
+        self.store.entry_bytes += change
+        self.store.object_bytes += change
+
+    # Keys, Python side
+
+    def exists(self, bytes key not None):
+        return self.contains(span_of(key))
+
+    def touch(self, bytes key not None):
+        return self.find_for_read(span_of(key)) != NULL
+
+    def delete(self, bytes key not None):
+        return self.remove(span_of(key))
+
+    def unlink(self, bytes key not None):
+        return self.unlink_key(span_of(key))
+
+    def type_name(self, bytes key not None):
+        cdef Entry** place = self.find_quietly(span_of(key), True)
+        if place == NULL:
+            return None
+        return (<object>reference_of(place[0])).kind if place[0].kind == OBJECT else b"string"
+
+    def encoding(self, bytes key not None):
+        cdef Entry** place = self.find_quietly(span_of(key), True)
+        if place == NULL:
+            return None
+        if place[0].kind == OBJECT:
+            return (<object>reference_of(place[0])).encoding()
+        if place[0].kind == INTEGER:
+            return b"int"
+        if place[0].kind == EMBEDDED and place[0].value_size <= SHORT_STRING and not place[0].flags & RAW:
+            return b"embstr"
+        return b"raw"
+
+    def expire_at(self, bytes key not None):
+        return self.expiry_ms(span_of(key))
+
+    def lookup_for_write(self, bytes key not None):
+        cdef Span span = span_of(key)
+        return (
+            self.find_for_write(
+                span, slot_of_key(span.data, span.size), hash_of_key(span.data, span.size, self.store.heap.hash_seed)
+            )
+            != NULL
+        )
+
+    def set_expire(self, bytes key not None, long long expire_ms):
+        return self.write_expiry(span_of(key), expire_ms)
+
+    def persist(self, bytes key not None):
+        cdef Entry** place = self.peek_place(span_of(key))
+        cdef bint had = place != NULL and place[0].flags & VOLATILE
+        self.write_expiry(span_of(key), 0)
+        return had
+
+    def rename(self, bytes key not None, bytes new_key not None):
+        cdef Span old = span_of(key)
+        cdef Span new = span_of(new_key)
+        cdef unsigned int slot = slot_of_key(old.data, old.size)
+        cdef unsigned int new_slot = slot_of_key(new.data, new.size)
+        cdef uint64_t hash = hash_of_key(old.data, old.size, self.store.heap.hash_seed)
+        cdef uint64_t new_hash = hash_of_key(new.data, new.size, self.store.heap.hash_seed)
+        cdef Entry** place
+        cdef Entry* entry
+        cdef Entry* fresh
+        if self.find_for_write(old, slot, hash) == NULL:
+            return False
+        if key == new_key:
+            return True
+        self.remove(new)
+        place = find_in_store(self.store, slot, hash, old.data, old.size)
+        if place == NULL:
+            return False
+        entry = place[0]
+        fresh = entry_with_key(entry, new)
+        if fresh == NULL:
+            raise MemoryError
+        unlink_entry(self.store, slot, hash, place)
+        free(entry)
+        if link_entry(self.store, new_slot, new_hash, fresh) < 0:
+            discard_entry(fresh)
+            raise MemoryError
+        return True
+
+    def move(self, bytes key not None, Database destination not None):
+        cdef Span span = span_of(key)
+        cdef unsigned int slot = slot_of_key(span.data, span.size)
+        cdef uint64_t hash = hash_of_key(span.data, span.size, self.store.heap.hash_seed)
+        cdef Entry** place
+        cdef Entry* entry
+        assert destination.keyspace is self.keyspace, "databases of different keyspaces"
+        if self.find_for_write(span, slot, hash) == NULL or destination.find_for_write(span, slot, hash) != NULL:
+            return False
+        place = find_in_store(self.store, slot, hash, span.data, span.size)
+        if place == NULL:
+            return False
+        entry = place[0]
+        unlink_entry(self.store, slot, hash, place)
+        if link_entry(destination.store, slot, hash, entry) < 0:
+            discard_entry(entry)
+            raise MemoryError
+        return True
+
+    def copy(self, bytes key not None, bytes new_key not None, Database destination=None):
+        cdef Span new = span_of(new_key)
+        cdef unsigned int slot = slot_of_key(new.data, new.size)
+        cdef uint64_t hash = hash_of_key(new.data, new.size, self.store.heap.hash_seed)
+        cdef Entry** place
+        cdef Entry* source
+        cdef Entry* fresh
+        cdef PyObject* reference
+        cdef object value = None
+        if destination is None:
+            destination = self
+        assert destination.keyspace is self.keyspace, "databases of different keyspaces"
+        assert destination is not self or key != new_key, "a key copied onto itself"
+        if self.peek_place(span_of(key)) == NULL:
+            return False
+        destination.remove(new)
+        place = self.peek_place(span_of(key))
+        if place == NULL:
+            return False
+        source = place[0]
+        if source.kind == OBJECT:
+            value = (<object>reference_of(source)).copy()
+            value.accounted_bytes = value.used_bytes()
+        elif source.kind == BUFFER:
+            value = bytearray(<object>reference_of(source))
+        elif source.kind == BYTES:
+            value = <object>reference_of(source)
+        fresh = entry_with_key(source, new)
+        if fresh == NULL:
+            raise MemoryError
+        if value is not None:
+            Py_INCREF(value)
+            reference = <PyObject*>value
+            memcpy(value_of(fresh), &reference, sizeof(reference))
+        fresh.clock = first_clock(self.keyspace)
+        if link_entry(destination.store, slot, hash, fresh) < 0:
+            discard_entry(fresh)
+            raise MemoryError
+        return True
+
+    # Walking
+
+    def __len__(self):
+        return self.store.count
+
+    @property
+    def volatile_count(self):
+        return self.store.volatiles.count
+
+    @property
+    def used_bytes(self):
+        return store_bytes(self.store)
+
+    @property
+    def table_bytes(self):
+        return self.store.table_bytes
+
+    @property
+    def expiry_bytes(self):
+        return self.store.expiry_bytes
+
+    cdef list gather(self, uint64_t* cursor, long long count, list due):
+        """The keys from a cursor on, whole buckets until there are ``count``; expired ones go to ``due``."""
+        cdef list keys = []
+        cdef unsigned int number = <unsigned int>(cursor[0] >> HASH_BITS)
+        cdef uint64_t hash = cursor[0] << DROPPED_BITS
+        cdef long long buckets = 0
+        cdef Slot* slot
+        cdef Bucket* bucket
+        cdef int i
+        while number < SLOT_COUNT and self.store.directory != NULL:
+            if self.store.directory.counts[number >> GROUP_BITS] == 0:
+                number = ((number >> GROUP_BITS) + 1) << GROUP_BITS
+                hash = 0
+                continue
+            slot = slot_in(self.store, number)
+            if slot.count == 0:
+                number += 1
+                hash = 0
+                continue
+            if len(keys) >= count or buckets >= count * BUCKETS_PER_KEY:
+                cursor[0] = (<uint64_t>number << HASH_BITS) | (hash >> DROPPED_BITS)
+                return keys
+            bucket = bucket_at(slot, hash, &hash)
+            while bucket != NULL:
+                for i in range(7):
+                    if bucket.present >> i & 1:
+                        (due if self.is_due(<Entry*>bucket.entries[i]) else keys).append(key_bytes(<Entry*>bucket.entries[i]))
+                bucket = overflow_of(bucket)
+            buckets += 1
+            if hash == 0:
+                number += 1
+        cursor[0] = 0
+        return keys
+
+    def scan(self, uint64_t cursor, long long count=10):
+        cdef list due = []
+        cdef list keys = self.gather(&cursor, count, due)
+        for key in due:
+            self.find_quietly(span_of(key), False)
+        return cursor, keys
+
+    def key_steps(self, long long count):
+        cdef uint64_t cursor = 0
+        while True:
+            cursor, keys = self.scan(cursor, count)
+            yield keys
+            if cursor == 0:
+                return
+
+    def slot_count(self, unsigned int slot):
+        cdef Slot* table = slot_in(self.store, slot) if slot < SLOT_COUNT else NULL
+        return table.count if table != NULL else 0
+
+    def slot_keys(self, unsigned int slot, long long count):
+        cdef uint64_t cursor = <uint64_t>slot << HASH_BITS
+        cdef list keys = []
+        if slot >= SLOT_COUNT or count <= 0:
+            return keys
+        while len(keys) < count and cursor >> HASH_BITS == slot and self.slot_count(slot) > 0:
+            keys += self.gather(&cursor, count - len(keys), [])
+            if cursor == 0:
+                break
+        return [key for key in keys if slot_of_key(key, len(key)) == slot][:count]
+
+    cdef unsigned int random_slot(self, uint64_t* rank) noexcept:
+        """The slot of a uniformly random rank, and the rank within it; the database must not be empty."""
+        cdef unsigned int group = 0, number = 0
+        cdef Slot* slots
+        cdef uint64_t left = self.keyspace.random_bits() % self.store.count
+        while left >= self.store.directory.counts[group]:
+            left -= self.store.directory.counts[group]
+            group += 1
+        slots = self.store.directory.groups[group]
+        while left >= slots[number].count:
+            left -= slots[number].count
+            number += 1
+        rank[0] = left
+        return (group << GROUP_BITS) + number
+
+    cdef Entry* random_entry(self) noexcept:
+        """A random entry, each with (nearly) the same chance; the database must not be empty."""
+        cdef Keyspace keyspace = self.keyspace
+        cdef uint64_t rank, hash = 0
+        cdef Slot* slot = slot_in(self.store, self.random_slot(&rank))
+        cdef Bucket* bucket
+        cdef int i, attempt
+        if slot.count > EXACT_RANK:
+            for attempt in range(RANDOM_TRIES):
+                bucket = bucket_at(slot, keyspace.random_bits(), &hash)
+                i = entry_at(&bucket, keyspace.random_bits() % CHAIN)
+                if i >= 0:
+                    return <Entry*>bucket.entries[i]
+            hash = 0
+            rank %= EXACT_RANK
+        while True:
+            bucket = bucket_at(slot, hash, &hash)
+            while bucket != NULL:
+                for i in range(7):
+                    if bucket.present >> i & 1:
+                        if rank == 0:
+                            return <Entry*>bucket.entries[i]
+                        rank -= 1
+                bucket = overflow_of(bucket)
+
+    def random_key(self):
+        cdef Entry* entry
+        cdef bytes key
+        cdef int attempt
+        for attempt in range(RANDOM_TRIES):
+            if self.store.count == 0:
+                return None
+            entry = self.random_entry()
+            key = key_bytes(entry)
+            if not self.is_due(entry):
+                return key
+            self.find_quietly(span_of(key), False)
+        return key
+
+    # Expiry and eviction
+
+    def expire_some(self, long long limit):
+        """Look at up to ``limit`` volatile entries, downwards from where the last call stopped; (seen, expired, sum of the others' remaining ms)."""
+        cdef uint64_t position
+        cdef long long seen = 0, expired = 0, remaining = 0
+        cdef Entry* entry
+        cdef unsigned int slot
+        cdef uint64_t hash
+        cdef Entry** place
+        while seen < limit and self.store.volatiles.count > 0:
+            if self.expiry_position <= 0 or <uint64_t>self.expiry_position > self.store.volatiles.count:
+                if seen > 0 and self.expiry_position <= 0:
+                    break
+                self.expiry_position = self.store.volatiles.count
+            position = self.expiry_position - 1
+            entry = volatile_place(&self.store.volatiles, position)[0]
+            if position >= 4:
+                prefetch_line(volatile_place(&self.store.volatiles, position - 4)[0])
+            seen += 1
+            self.expiry_position = position
+            if expiry_of(entry).at_ms < self.keyspace.now_ms:
+                expired += 1
+                slot = slot_of_key(key_of(entry), entry.key_size)
+                hash = hash_of_key(key_of(entry), entry.key_size, self.store.heap.hash_seed)
+                place = find_in_store(self.store, slot, hash, key_of(entry), entry.key_size)
+                self.expire(place, slot, hash)
+            else:
+                remaining += expiry_of(entry).at_ms - self.keyspace.now_ms
+        return seen, expired, remaining
+
+    def random_present_key(self):
+        return key_bytes(self.random_entry()) if self.store.count else None
+
+    def random_volatile_key(self):
+        cdef Entry* entry
+        if self.store.volatiles.count == 0:
+            return None
+        entry = volatile_place(&self.store.volatiles, self.keyspace.random_bits() % self.store.volatiles.count)[0]
+        return key_bytes(entry)
+
+    def eviction_sample(self, int count, bint volatile_only, int measure):
+        """Up to ``count`` keys, each as (score, key): the higher the score, the better to lose it."""
+        cdef list sample = []
+        cdef Entry* entry
+        cdef Slot* slot
+        cdef Bucket* bucket
+        cdef uint64_t hash
+        cdef unsigned int number
+        cdef int i
+        if volatile_only:
+            for i in range(count if self.store.volatiles.count > 0 else 0):
+                entry = volatile_place(&self.store.volatiles, self.keyspace.random_bits() % self.store.volatiles.count)[0]
+                sample.append((score_of(self.keyspace, entry, measure), key_bytes(entry)))
+            return sample
+        if self.store.count == 0:
+            return sample
+        # Neighbours in the order of the hash are as good as independent draws, and cost one walk.
+        number = self.random_slot(&hash)
+        hash = self.keyspace.random_bits()
+        while len(sample) < count and number < SLOT_COUNT:
+            slot = slot_in(self.store, number)
+            if slot == NULL or slot.count == 0:
+                number = number + 1 if slot != NULL else ((number >> GROUP_BITS) + 1) << GROUP_BITS
+                hash = 0
+                continue
+            bucket = bucket_at(slot, hash, &hash)
+            if hash == 0:
+                number += 1
+            while bucket != NULL and len(sample) < count:
+                for i in range(7):
+                    if bucket.present >> i & 1 and len(sample) < count:
+                        entry = <Entry*>bucket.entries[i]
+                        sample.append((score_of(self.keyspace, entry, measure), key_bytes(entry)))
+                bucket = overflow_of(bucket)
+        return sample
+
+    def evict(self, bytes key not None):
+        cdef Span span = span_of(key)
+        cdef unsigned int slot = slot_of_key(span.data, span.size)
+        cdef uint64_t hash = hash_of_key(span.data, span.size, self.store.heap.hash_seed)
+        cdef Entry** place = find_in_store(self.store, slot, hash, span.data, span.size)
+        if place == NULL:
+            return False
+        self.drop(place, slot, hash)
+        self.keyspace.evicted_keys += 1
+        if self.keyspace.on_removed is not None:
+            self.keyspace.on_removed(self.index, key, EVICTED)
+        return True
+
+    # Facts about a key
+
+    def idle_seconds(self, bytes key not None):
+        cdef Entry** place = self.find_quietly(span_of(key), True)
+        return idle_ms(self.keyspace, place[0]) // 1000 if place != NULL else None
+
+    def set_idle_seconds(self, bytes key not None, long long seconds):
+        cdef Entry** place = self.peek_place(span_of(key))
+        if place == NULL:
+            return False
+        place[0].clock = <uint32_t>((self.keyspace.now_ms / CLOCK_RESOLUTION_MS - seconds) & CLOCK_MASK)
+        return True
+
+    def frequency(self, bytes key not None):
+        cdef Entry** place = self.find_quietly(span_of(key), True)
+        return decayed(self.keyspace, place[0].clock) if place != NULL else None
+
+    def set_frequency(self, bytes key not None, int frequency):
+        cdef Entry** place = self.peek_place(span_of(key))
+        if place == NULL:
+            return False
+        place[0].clock = (minutes_of(self.keyspace) << 8) | (frequency & 0xFF)
+        return True
+
+    def clock(self, bytes key not None):
+        cdef Entry** place = self.peek_place(span_of(key))
+        return place[0].clock if place != NULL else None
+
+    def entry_bytes(self, bytes key not None):
+        cdef Entry** place = self.peek_place(span_of(key))
+        return chunk_bytes(place[0]) + value_bytes(place[0]) + sizeof(void*) if place != NULL else None
+
+    # The whole
+
+    def flush(self, bint asynchronous=False):
+        cdef int64_t removed = self.store.count
+        self.expiry_position = 0
+        self.average_ttl_ms = 0
+        if removed == 0:
+            return 0
+        self.keyspace.set_aside(self.store)
+        if not asynchronous:
+            while self.keyspace.detached != NULL and not self.keyspace.freeing:
+                self.keyspace.free_stores(ALL_AT_ONCE)
+        return removed
+
+
+cdef inline bint has_room(Entry* entry, Py_ssize_t size) noexcept:
+    return <size_t>(value_of(entry) - <char*>entry) + size <= usable_size(entry)
+
+
+cdef int64_t score_of(Keyspace keyspace, Entry* entry, int measure) noexcept:
+    if measure == BY_IDLENESS:
+        return idle_ms(keyspace, entry)
+    if measure == BY_FREQUENCY:
+        return 255 - <int64_t>decayed(keyspace, entry.clock)
+    return -expiry_of(entry).at_ms if entry.flags & VOLATILE else -<int64_t>0x7FFFFFFFFFFFFFFF
+
+
+cdef int64_t idle_ms(Keyspace keyspace, Entry* entry) noexcept:
+    cdef int64_t now = (keyspace.now_ms / CLOCK_RESOLUTION_MS) & CLOCK_MASK
+    return ((now - entry.clock) & CLOCK_MASK) * CLOCK_RESOLUTION_MS
+
+
+cdef Entry* entry_with_key(Entry* entry, Span key) noexcept:
+    """A copy under another key; a reference is copied, not counted. NULL: no memory."""
+    cdef Payload payload
+    cdef Entry* fresh
+    payload.kind = <Kind>entry.kind
+    payload.flags = entry.flags & RAW
+    payload.data = value_of(entry)
+    payload.size = entry.value_size
+    if entry.kind == INTEGER:
+        payload.integer = integer_of(entry)
+    elif entry.kind != EMBEDDED:
+        payload.reference = reference_of(entry)
+    fresh = new_entry(key.data, <uint32_t>key.size, expiry_of(entry).at_ms if entry.flags & VOLATILE else 0, &payload)
+    if fresh != NULL:
+        fresh.clock = entry.clock
+    return fresh
+
+
+cdef int entry_at(Bucket** bucket, int rank) noexcept:
+    """The position of the rank-th entry of a chain, ``bucket`` moves to the bucket it is in; -1: the chain is shorter."""
+    cdef Bucket* current = bucket[0]
+    cdef int i
+    while current != NULL:
+        for i in range(7):
+            if current.present >> i & 1:
+                if rank == 0:
+                    bucket[0] = current
+                    return i
+                rank -= 1
+        current = overflow_of(current)
+    return -1
