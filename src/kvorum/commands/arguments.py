@@ -1,0 +1,112 @@
+"""Decoding that several handlers share and that no argument grammar says: expiry times, bounds, databases, timeouts.
+
+Everything here takes words or numbers of one request and raises ``CommandError`` in Redis' words. Times are Unix
+milliseconds. Redis computes with signed 64-bit numbers; where its sums would overflow it refuses, and so does this.
+"""
+
+from __future__ import annotations
+
+from kvorum import errors
+from kvorum.commands.grammar import double, integer
+from kvorum.errors import CommandError
+from kvorum.keyspace.table import Database, Keyspace
+from kvorum.resp.numbers import parse_integer
+
+__all__ = [
+    "bounded_integer",
+    "clip_range",
+    "database_at",
+    "database_index",
+    "double",
+    "expire_time",
+    "integer",
+    "non_negative_integer",
+    "small_integer",
+    "string_expiry",
+    "timeout_ms",
+]
+
+INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
+INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
+MAX_SECONDS = INT64_MAX // 1000
+
+
+def bounded_integer(word: bytes, lowest: int, highest: int) -> int:
+    """An integer between two bounds, which the error names."""
+    number = integer(word)
+    if not lowest <= number <= highest:
+        raise CommandError(errors.out_of_bounds(lowest, highest))
+    return number
+
+
+def small_integer(word: bytes) -> int:
+    """An integer of 32 bits, as Redis reads database indexes and the like."""
+    return bounded_integer(word, INT32_MIN, INT32_MAX)
+
+
+def non_negative_integer(word: bytes) -> int:
+    """An integer from 0 on."""
+    number = integer(word)
+    if number < 0:
+        raise CommandError(errors.MUST_BE_POSITIVE)
+    return number
+
+
+def database_index(keyspace: Keyspace, word: bytes) -> int:
+    """The index of an existing database."""
+    index = small_integer(word)
+    if not 0 <= index < len(keyspace.databases):
+        raise CommandError(errors.DB_OUT_OF_RANGE)
+    return index
+
+
+def database_at(keyspace: Keyspace, word: bytes) -> Database:
+    """The database with this index."""
+    return keyspace.databases[database_index(keyspace, word)]
+
+
+def timeout_ms(word: bytes) -> int:
+    """How long a blocking command waits, in milliseconds; 0: for ever."""
+    timeout = parse_integer(word)
+    if timeout is None:
+        raise CommandError(errors.TIMEOUT_NOT_AN_INTEGER)
+    if timeout < 0:
+        raise CommandError(errors.TIMEOUT_NEGATIVE)
+    return timeout
+
+
+def expire_time(amount: int, in_seconds: bool, base_ms: int, name: bytes) -> int:
+    """When a key expires by EXPIRE (``base_ms``: now) or EXPIREAT (``base_ms`` 0). May lie in the past.
+
+    ``name`` is the command's, for the error of an amount that 64-bit milliseconds cannot hold.
+    """
+    if in_seconds:
+        if not -MAX_SECONDS <= amount <= MAX_SECONDS:
+            raise CommandError(errors.invalid_expire(name))
+        amount *= 1000
+    if amount > INT64_MAX - base_ms:
+        raise CommandError(errors.invalid_expire(name))
+    return amount + base_ms
+
+
+def string_expiry(option: bytes, amount: int, now_ms: int, name: bytes) -> int:
+    """When a key expires by an option of SET or GETEX: EX and PX from now on, EXAT and PXAT as a point in time.
+
+    Unlike with EXPIRE the amount must be positive.
+    """
+    if amount <= 0:
+        raise CommandError(errors.invalid_expire(name))
+    relative = option in (b"EX", b"PX")
+    return expire_time(amount, option in (b"EX", b"EXAT"), now_ms if relative else 0, name)
+
+
+def clip_range(start: int, end: int, length: int) -> tuple[int, int]:
+    """The half-open range meant by inclusive offsets of which negative ones count from the end; empty: (0, 0).
+
+    A range that is negative and reversed (``-1 -5``) is empty before anything is clipped.
+    """
+    if start < 0 and end < 0 and start > end:
+        return 0, 0
+    first = max(start + length if start < 0 else start, 0)
+    last = min(max(end + length if end < 0 else end, 0), length - 1)
+    return (first, last + 1) if first <= last and length else (0, 0)

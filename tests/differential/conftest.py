@@ -1,0 +1,31 @@
+"""The two servers of the differential tests, and connections to both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from kvorum.testing.kvorum_server import KvorumServer
+from kvorum.testing.redis_server import RedisServer
+from tests.differential.machine import Pair
+from tests.differential.wire import Wire
+
+PairMaker = Callable[[int], Pair]
+
+
+@pytest.fixture
+def open_pair(redis_server: RedisServer, kvorum_server: KvorumServer) -> Iterator[PairMaker]:
+    """``open_pair(protocol)``: connections to both servers, which are empty."""
+    with ExitStack() as stack:
+
+        def open_one(protocol: int) -> Pair:
+            theirs, ours = (
+                stack.enter_context(Wire(server.host, server.port)) for server in (redis_server, kvorum_server)
+            )
+            pair = Pair(theirs, ours, protocol)
+            pair.start_over()
+            return pair
+
+        yield open_one

@@ -1,0 +1,97 @@
+"""Where kvorum's answers may differ from redis-server 7.0.15's, each with its reason. Everything else must be equal.
+
+``equivalent(command, theirs, ours)`` decides for one pair of replies. A difference is either a matter of time and
+chance (the servers execute the same command at different moments) or meant; no rule is wider than its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.differential.wire import Reply
+
+Command = Sequence[bytes]
+Rule = Callable[[Command, Reply, Reply], bool]
+
+TOLERANCE_MS = 5000
+TOLERANCE_S = 5
+INT64_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A rule for the replies of some commands (first words, in upper case)."""
+
+    names: frozenset[bytes]
+    reason: str
+    allows: Rule
+
+
+def _close(tolerance: int) -> Rule:
+    def close(command: Command, theirs: Reply, ours: Reply) -> bool:
+        first, second = theirs.integer, ours.integer
+        return first is not None and second is not None and min(first, second) >= 0 and abs(first - second) <= tolerance
+
+    return close
+
+
+def _overflow_of_rounding(command: Command, theirs: Reply, ours: Reply) -> bool:
+    first, second = theirs.integer, ours.integer
+    if first is None or second is None or second < 0:
+        return False
+    return second * 1000 > INT64_MAX - 1000 and first == -second
+
+
+def _same_items(command: Command, theirs: Reply, ours: Reply) -> bool:
+    return theirs.kind == ours.kind and sorted(map(repr, theirs.items)) == sorted(map(repr, ours.items))
+
+
+def _both_keys(command: Command, theirs: Reply, ours: Reply) -> bool:
+    return theirs.kind == ours.kind == b"$" and None not in (theirs.value, ours.value)
+
+
+def _same_scan(command: Command, theirs: Reply, ours: Reply) -> bool:
+    if len(theirs.items) != 2 or len(ours.items) != 2 or theirs.items[0] != ours.items[0]:
+        return False
+    return _same_items(command, theirs.items[1], ours.items[1])
+
+
+def _any_number(command: Command, theirs: Reply, ours: Reply) -> bool:
+    return theirs.integer is not None and ours.integer is not None
+
+
+def _same_fields(command: Command, theirs: Reply, ours: Reply) -> bool:
+    return bool(theirs.items) and theirs.kind == ours.kind and theirs.items[::2] == ours.items[::2]
+
+
+def _subcommand(name: bytes, rule: Rule) -> Rule:
+    return lambda command, theirs, ours: len(command) > 1 and command[1].upper() == name and rule(command, theirs, ours)
+
+
+def names(*words: str) -> frozenset[bytes]:
+    return frozenset(word.encode() for word in words)
+
+
+DIFFERENCES = (
+    Difference(names("TTL", "EXPIRETIME"), "The servers' clocks tick between the commands.", _close(TOLERANCE_S)),
+    Difference(names("PTTL", "PEXPIRETIME"), "The servers' clocks tick between the commands.", _close(TOLERANCE_MS)),
+    Difference(
+        names("TTL", "EXPIRETIME"),
+        "Redis rounds by adding 500 ms, which overflows for the last half second before 2^63 ms and turns negative.",
+        _overflow_of_rounding,
+    ),
+    Difference(names("KEYS"), "The order of keys is that of the hash table.", _same_items),
+    Difference(names("SCAN"), "The order of keys is that of the hash table.", _same_scan),
+    Difference(names("RANDOMKEY"), "Chance.", _both_keys),
+    Difference(names("HELLO"), "Name, version and connection number are the server's own.", _same_fields),
+    Difference(names("OBJECT"), "Idle times depend on when the command came.", _subcommand(b"IDLETIME", _any_number)),
+)
+
+
+def equivalent(command: Command, theirs: Reply, ours: Reply) -> bool:
+    """Whether the replies of redis-server and kvorum to ``command`` may stand side by side."""
+    if theirs == ours:
+        return True
+    name = command[0].upper()
+    return any(name in difference.names and difference.allows(command, theirs, ours) for difference in DIFFERENCES)
