@@ -55,6 +55,9 @@ cdef class Together(Node):
     cdef readonly Run sequence
 
 
+cdef list _counted(Node node, Cursor cursor, object count)
+
+
 cdef class Part:
     cdef readonly Py_ssize_t minimum
     cdef public Py_ssize_t behind
