@@ -202,3 +202,52 @@ INVALID_COMMAND = b"ERR Invalid command specified"
 NO_KEY_ARGUMENTS = b"ERR The command has no key arguments"
 INVALID_ARGUMENT_COUNT = b"ERR Invalid number of arguments specified for command"
 INVALID_ARGUMENTS = b"ERR Invalid arguments specified for command"
+
+
+# Server
+FIRST_DATABASE_INVALID = b"ERR invalid first DB index"
+SECOND_DATABASE_INVALID = b"ERR invalid second DB index"
+SWAP_OUT_OF_RANGE = b"ERR DB index is out of range"
+NO_SHUTDOWN = b"ERR No shutdown in progress."
+SHUTDOWN_FAILED = b"ERR Errors trying to SHUTDOWN. Check logs."
+SLOWLOG_COUNT = b"ERR count should be greater than or equal to -1"
+NO_IDLE_TIME = (
+    b"ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies "
+    b"at runtime LRU and LFU data will take some time to adjust."
+)
+NO_FREQUENCY = (
+    b"ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching "
+    b"between policies at runtime LRU and LFU data will take some time to adjust."
+)
+PURGE_FAILED = b"ERR Error purging dirty pages"
+
+
+def no_latency_samples(event: bytes) -> bytes:
+    return b"ERR No samples available for event '" + shown(event) + b"'"
+
+
+# DEBUG
+OUT_OF_RANGE_DATABASE = b"ERR Out of range database"
+NO_HASH_TABLE = b"ERR The value stored at the specified key is not represented using an hash table"
+NOT_AN_SDS = b"ERR Not an sds encoded string."
+NOT_A_LISTPACK = b"ERR Not a listpack encoded object."
+NOT_A_QUICKLIST = b"ERR Not a quicklist encoded object."
+PACKED_THRESHOLD = b"ERR argument must be a memory value bigger than 1 and smaller than 4gb"
+RELOAD_OPTIONS = b"ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."
+NO_PERSISTENCE = b"ERR There is no data on disk: this server does not persist yet"
+NO_RESTART = b"ERR failed to restart the server. Check server logs."
+NO_CLIENT_EVICTION = b"ERR maxmemory-clients is disabled."
+NO_CLUSTER_LINKS = b"ERR Debug option only available for cluster mode enabled setup!"
+PUSH_NEEDS_RESP3 = b"ERR RESP2 is not supported by this command"
+BAD_PROTOCOL_TYPE = (
+    b"ERR Wrong protocol type name. Please use one of the following: "
+    b"string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
+)
+DEBUG_NOT_ALLOWED = (
+    b'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local '
+    b"connection, otherwise you need to set this option in the configuration file, and then restart the server."
+)
+
+
+def forced_rewrite_failed(reason: bytes) -> bytes:
+    return b"ERR CONFIG-REWRITE-FORCE-ALL failed: " + reason

@@ -37,6 +37,7 @@ def watch_counters(server: ServerContext, traffic: Traffic) -> None:
     statistics.watch("keyspace_misses", lambda: keyspace.misses)
     statistics.watch("expired_keys", lambda: keyspace.expired_keys)
     statistics.watch("evicted_keys", lambda: keyspace.evicted_keys)
+    statistics.watch("lazyfreed_objects", lambda: keyspace.freed_lazily)
     statistics.startup_memory_bytes = keyspace.used_bytes
     statistics.startup_rss_bytes = resident_bytes()
 

@@ -65,7 +65,6 @@ class Statistics:
         self.peak_memory_bytes = 0
         self.startup_memory_bytes = 0
         self.startup_rss_bytes = 0
-        self.lazily_freed = 0
         self.full_syncs = 0
         self.partial_syncs = 0
         self.refused_partial_syncs = 0
@@ -111,7 +110,6 @@ class Statistics:
         self.errors = {}
         self.error_replies = 0
         self.unexpected_error_replies = 0
-        self.lazily_freed = 0
         self.full_syncs = 0
         self.partial_syncs = 0
         self.refused_partial_syncs = 0
