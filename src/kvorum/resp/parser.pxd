@@ -31,15 +31,17 @@ cdef class Parser:
     # The current request: valid after next() returned REQUEST, until the following next() or settle().
     cdef Span* argv
     cdef readonly Py_ssize_t argc
-    cdef Span raw                       # the whole request as it came, in RESP; data == NULL if it was inline or has big arguments
-    cdef public bytes error             # after PROTOCOL_ERROR: what follows '-ERR Protocol error: '
+    # The whole request as it came, in canonical RESP and in one piece; data == NULL if it was inline, has big arguments,
+    # or has lines that do not end in CRLF.
+    cdef Span raw
+    cdef public bytes error          # after PROTOCOL_ERROR: what follows '-ERR Protocol error: '
 
     cdef char* reserve(self, Py_ssize_t* room) except NULL  # where the next bytes from the socket go
     cdef int commit(self, Py_ssize_t count) except -1       # so many bytes were written there
     cpdef int next(self) except -1                          # Status
-    cpdef int hold(self) except -1                          # the current request is to be given again by the following next()
-    cpdef int settle(self) except -1                        # the reactor leaves this connection: move unconsumed bytes out of the scratch
-    cpdef Py_ssize_t buffered(self) noexcept                # unconsumed bytes held, own buffer and big argument included
+    cpdef int hold(self) except -1                          # the following next() gives the current request again
+    cpdef int settle(self) except -1                        # move unconsumed bytes out of the scratch
+    cpdef Py_ssize_t buffered(self) noexcept                # unconsumed bytes held, big arguments included
     cpdef Py_ssize_t footprint(self) noexcept               # bytes of memory held, the shared scratch not included
 
     # From here on private.

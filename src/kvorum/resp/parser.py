@@ -181,6 +181,9 @@ class Parser:
         """The reactor leaves this connection. The current request is forgotten, unless it is held."""
         if self._stage == _READY:
             self._release()
+        if self._start == len(self._buffer):
+            self._buffer = bytearray()
+            self._start = self._cursor = 0
 
     def args(self) -> list[bytes]:
         """All arguments of the current request; none if there is no current request."""

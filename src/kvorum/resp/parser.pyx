@@ -10,9 +10,10 @@ What is particular here is where the bytes live, for nothing is copied that need
 - An argument of ``BIG_ARGUMENT`` bytes or more that has not arrived as a whole gets a ``bytes`` object of exactly its
   size, and the socket is read into the inside of that object: the value is never copied again, however large.
 
-Memory that only a client's announcement asks for: up to ``BIG_AT_ONCE`` the object is allocated in full but not touched,
-which costs addresses and no memory; beyond that it grows with what has arrived, by moving pages rather than bytes
-(mremap, which malloc uses for every block of that size). The argument vector grows with the arguments that have arrived.
+Memory that only a client's announcement asks for: up to ``BIG_AT_ONCE`` the object is allocated in full but not
+touched, which costs addresses and no memory; beyond that it grows with what has arrived, by moving pages rather than
+bytes (mremap, which glibc uses for every block of that size). The argument vector grows with the arguments that have
+arrived.
 
 Spans of a half-parsed request point into the buffer; whenever the buffer moves they are moved with it (``rebase``).
 Every such move is paid for by growth in proportion, so the cost of a request is linear however it dribbles in.
@@ -122,7 +123,6 @@ cdef class Parser:
 
     cdef char* reserve(self, Py_ssize_t* room) except NULL:
         cdef Py_ssize_t held, capacity
-        cdef char* moved
         if self.big != NULL and self.big_filled < self.bulk_size:
             if self.big_filled == self.big_capacity:
                 self.grow_big()
@@ -511,7 +511,7 @@ cdef class Parser:
         return REQUEST
 
     cdef bint split_line(self, char* line, char* end) except -1:
-        """Splits a line into arguments, undoing quotes in place; False if a quote is not closed or not followed by space."""
+        """Splits a line into arguments, undoing quotes in place; False if a quote stays open or a word sticks to it."""
         cdef char* p = line
         cdef char* out = line       # never ahead of p: no text gets longer by undoing its quotes
         cdef char* word

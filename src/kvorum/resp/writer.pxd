@@ -29,12 +29,13 @@ cdef class Writer:
 
     cdef int simple(self, const char* text, Py_ssize_t size) except -1
     cpdef int integer(self, long long number) except -1
-    cdef int bulk(self, Span span) except -1                # span.data == NULL writes null; a big span with an owner is sent from the owner, not copied
+    # span.data == NULL writes null; a big span with an owner is sent from the owner, not copied
+    cdef int bulk(self, Span span) except -1
     cpdef int null(self) except -1
     cpdef int array(self, Py_ssize_t count) except -1
     cdef int raw(self, const char* data, Py_ssize_t size) except -1
     cpdef value(self, object reply)                         # any reply, see resp/types.py
-    cdef int gather(self, iovec* vector, int limit) except -1   # fills the vector with what is to be sent, returns how many
+    cdef int gather(self, iovec* vector, int limit) except -1   # shows what is to be sent, returns how many pieces
     cpdef int consume(self, Py_ssize_t count) except -1     # so many bytes were sent
     cpdef int trim(self) except -1                          # idle: give memory back
 
@@ -51,8 +52,8 @@ cdef class Writer:
     cpdef int append(self, bytes data) except -1            # raw from an object
     cpdef int big_number(self, bytes digits) except -1
     cpdef int verbatim(self, bytes format, bytes data) except -1
-    cpdef int rewind(self, Py_ssize_t pending) except -1    # take back everything written since `pending` had this value
-    cpdef Py_ssize_t footprint(self) noexcept               # bytes of memory held; objects sent by reference count in full
+    cpdef int rewind(self, Py_ssize_t pending) except -1    # take back what was written since `pending` had this value
+    cpdef Py_ssize_t footprint(self) noexcept               # bytes of memory held, objects sent by reference included
 
     # From here on private.
     cdef Py_ssize_t sent                # bytes at the start of the tail buffer that are consumed

@@ -2,9 +2,10 @@
 """The reply writer: replies in, bytes for a socket out. ``writer.py`` is its twin and tells what becomes of each value.
 
 Replies are appended to one tail buffer. When that is full it is sealed, as it is, into a queue of segments, and a new
-one begins: nothing that was written is moved again, and memory goes back while a long answer is being sent. A bulk string
-of ``BY_REFERENCE`` bytes or more that an object owns is queued as a segment of its own that keeps the object alive
-instead of copying it. ``gather`` shows the queue to writev, ``consume`` takes off its front what the kernel accepted.
+one begins: nothing that was written is moved again, and memory goes back while a long answer is being sent. A bulk
+string of ``BY_REFERENCE`` bytes or more that an object owns is queued as a segment of its own that keeps the object
+alive instead of copying it. ``gather`` shows the queue to writev, ``consume`` takes off its front what the kernel
+accepted.
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
@@ -509,20 +510,26 @@ cdef class Writer:
 
     def chunks(self, int limit=1024):
         """What ``gather`` would show, as bytes objects; a bulk sent by reference is the very object."""
-        cdef Py_ssize_t i = self.first
+        cdef int size = <int>max(0, min(<Py_ssize_t>limit, self.count - self.first + 1))
+        cdef iovec* vector = <iovec*>malloc((size + 1) * sizeof(iovec))
         cdef list found = []
-        while i < self.count and len(found) < limit:
-            if self.segments[i].owner != NULL and self.segments[i].size == PyBytes_GET_SIZE(<object>self.segments[i].owner):
-                found.append(<object>self.segments[i].owner)
-            else:
-                found.append(self.segments[i].data[:self.segments[i].size])
-            i += 1
-        if len(found) < limit and self.size > self.sent:
-            found.append(self.buffer[self.sent:self.size])
+        cdef int i
+        cdef PyObject* owner
+        if vector == NULL:
+            raise MemoryError
+        try:
+            for i in range(self.gather(vector, size)):
+                owner = self.segments[self.first + i].owner if self.first + i < self.count else NULL
+                if owner != NULL and <Py_ssize_t>vector[i].iov_len == PyBytes_GET_SIZE(<object>owner):
+                    found.append(<object>owner)
+                else:
+                    found.append((<char*>vector[i].iov_base)[:vector[i].iov_len])
+        finally:
+            free(vector)
         return found
 
     def getvalue(self):
-        return b"".join(self.chunks(self.count + 1))
+        return b"".join(self.chunks(<int>(self.count + 1)))
 
     def take(self, Py_ssize_t count=-1):
         cdef bytes taken = self.getvalue()
