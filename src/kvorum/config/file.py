@@ -79,7 +79,7 @@ def _parse_line(line: bytes, origin: str) -> Directive | None:
 
 def _shown(line: bytes) -> str:
     """A line for an error message: in one line, without control characters and without passwords."""
-    name = line.split(None, 1)[0].decode("ascii", "replace").lower()
+    name = b"".join(line.split(None, 1)[:1]).decode("ascii", "replace").lower()
     if name == "user" or (name in BY_NAME and BY_NAME[name].sensitive):
         return f"{name} (redacted)"
     return printable(text(line))

@@ -52,7 +52,7 @@ class _Draft:
         self.lines: list[bytes] = []
         self.reusable: dict[str, list[int]] = {}
         self.signed = False
-        for index, line in enumerate(old.split(b"\n")[: None if old else 0]):
+        for index, line in enumerate(old.removesuffix(b"\n").split(b"\n") if old else ()):
             self._take(index, line.strip(b"\r\n\t "))
 
     def _take(self, index: int, line: bytes) -> None:
@@ -76,7 +76,7 @@ class _Draft:
             self.lines[indexes.pop(0)] = line
         elif forced:
             if not self.signed:
-                self.lines.append(SIGNATURE)
+                self.lines += [b"", SIGNATURE] if self.lines else [SIGNATURE]
                 self.signed = True
             self.lines.append(line)
 
