@@ -10,9 +10,11 @@ import ctypes.util
 import os
 import platform
 import resource
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 KIBI = 1024
 
@@ -110,3 +112,9 @@ def allocator_report() -> bytes:
     report = ctypes.string_at(text, size.value)
     library.free(text)
     return report
+
+
+def crash(*, segmentation: bool = False) -> NoReturn:
+    """End the process at once, as a bug would, without any clean-up."""
+    signal.raise_signal(signal.SIGSEGV if segmentation else signal.SIGABRT)
+    os._exit(1)

@@ -262,12 +262,12 @@ def _nothing_of_the_kind() -> Fields:
 
 
 def replication(server: ServerContext) -> Fields:
-    """A primary without replicas, whose history begins with its run."""
+    """A primary without replicas, whose history nobody follows."""
     return {
         "role": "master",
         "connected_slaves": 0,
         "master_failover_state": "no-failover",
-        "master_replid": server.run_id,
+        "master_replid": server.replication_id,
         "master_replid2": NO_REPLICATION_ID,
         "master_repl_offset": 0,
         "second_repl_offset": -1,
