@@ -31,8 +31,8 @@ cdef class Parser:
     # The current request: valid after next() returned REQUEST, until the following next() or settle().
     cdef Span* argv
     cdef readonly Py_ssize_t argc
-    # The whole request as it came, in canonical RESP and in one piece; data == NULL if it was inline, has big arguments,
-    # or has lines that do not end in CRLF.
+    # The whole request as it came, in canonical RESP and in one piece; data == NULL if it was inline, has big
+    # arguments, or has lines that do not end in CRLF.
     cdef Span raw
     cdef public bytes error          # after PROTOCOL_ERROR: what follows '-ERR Protocol error: '
 

@@ -73,3 +73,4 @@ cdef class Writer:
     cdef int items(self, object sequence, int depth) except -1
     cdef int pairs(self, object pairs, int depth) except -1
     cdef int attributed(self, Attribute reply, int depth) except -1
+    cdef bytes copy_out(self, Py_ssize_t count)

@@ -64,7 +64,7 @@ class Writer:
 
     def __init__(self, protocol: int = 2) -> None:
         self.protocol = protocol
-        self._queue: deque[bytes] = deque()  # sealed, never changed again
+        self._queue: deque[bytes | memoryview] = deque()  # sealed; a view is what is left of a segment sent in part
         self._queued = 0
         self._tail = bytearray()
 
@@ -75,7 +75,7 @@ class Writer:
         """Bytes not yet consumed."""
         return self._queued + len(self._tail)
 
-    def chunks(self, limit: int = 1024) -> list[bytes]:
+    def chunks(self, limit: int = 1024) -> list[bytes | memoryview]:
         """What is pending, in order, as up to ``limit`` pieces; a bulk sent by reference is the very object."""
         found = list(islice(self._queue, limit))
         if self._tail and len(found) < limit:
@@ -88,11 +88,17 @@ class Writer:
 
     def take(self, count: int = -1) -> bytes:
         """Up to ``count`` bytes, all if it is negative, which are consumed."""
-        taken = self.getvalue()
-        if 0 <= count < len(taken):
-            taken = taken[:count]
-        self.consume(len(taken))
-        return taken
+        size = self.pending if count < 0 else min(count, self.pending)
+        parts: list[bytes | memoryview] = []
+        left = size
+        for segment in self._queue:
+            if not left:
+                break
+            parts.append(segment if len(segment) <= left else memoryview(segment)[:left])
+            left -= len(parts[-1])
+        parts.append(bytes(self._tail[:left]))
+        self.consume(size)
+        return b"".join(parts)
 
     def consume(self, count: int) -> None:
         """So many bytes were sent."""
@@ -101,7 +107,7 @@ class Writer:
         while count and self._queue:
             segment = self._queue.popleft()
             if count < len(segment):
-                self._queue.appendleft(segment[count:])
+                self._queue.appendleft(memoryview(segment)[count:])
                 self._queued -= count
                 return
             count -= len(segment)

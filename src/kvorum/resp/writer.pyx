@@ -8,7 +8,7 @@ alive instead of copying it. ``gather`` shows the queue to writev, ``consume`` t
 accepted.
 """
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
@@ -529,11 +529,25 @@ cdef class Writer:
         return found
 
     def getvalue(self):
-        return b"".join(self.chunks(<int>(self.count + 1)))
+        return self.copy_out(self.pending)
 
     def take(self, Py_ssize_t count=-1):
-        cdef bytes taken = self.getvalue()
-        if 0 <= count < len(taken):
-            taken = taken[:count]
-        self.consume(len(taken))
+        cdef bytes taken = self.copy_out(self.pending if count < 0 else min(count, self.pending))
+        self.consume(PyBytes_GET_SIZE(taken))
         return taken
+
+    cdef bytes copy_out(self, Py_ssize_t count):
+        """The first ``count`` bytes, no more than are pending."""
+        cdef bytes copied = PyBytes_FromStringAndSize(NULL, count)
+        cdef char* out = PyBytes_AS_STRING(copied)
+        cdef Py_ssize_t i = self.first
+        cdef Py_ssize_t part
+        while count > 0 and i < self.count:
+            part = min(count, self.segments[i].size)
+            memcpy(out, self.segments[i].data, part)
+            out += part
+            count -= part
+            i += 1
+        if count > 0:
+            memcpy(out, self.buffer + self.sent, count)
+        return copied
