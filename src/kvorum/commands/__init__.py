@@ -8,7 +8,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kvorum.commands.spec import Group
 
-MODULES = ("acl", "client", "connection", "introspection", "keys", "strings")
+MODULES = (
+    "acl",
+    "client",
+    "config",
+    "connection",
+    "debug",
+    "info",
+    "introspection",
+    "keys",
+    "latency",
+    "memory",
+    "objects",
+    "server",
+    "slowlog",
+    "strings",
+)
 
 
 def all_groups() -> list[Group]:

@@ -46,22 +46,14 @@ Map = dict[bytes, object]
 
 # Redis keeps these to itself.
 HIDDEN_FLAGS = Flag.MAY_REPLICATE | Flag.SENTINEL | Flag.ONLY_SENTINEL | Flag.PROTECTED | Flag.TOUCHES_ARBITRARY_KEYS
-SPECIAL_FLAG_NAMES: dict[IntFlag, bytes] = {
-    Flag.MOVABLE_KEYS: b"movablekeys",
-    KeyFlag.RO: b"RO",
-    KeyFlag.RW: b"RW",
-    KeyFlag.OW: b"OW",
-    KeyFlag.RM: b"RM",
-}
+# These are not the lower-case names of their members.
+SPECIAL_FLAG_NAMES = {"MOVABLE_KEYS": "movablekeys", "RO": "RO", "RW": "RW", "OW": "OW", "RM": "RM"}
 
 
 def flag_name(flag: IntFlag) -> bytes:
     """The name of one flag as clients see it."""
-    special = SPECIAL_FLAG_NAMES.get(flag)
-    if special is not None:
-        return special
     assert flag.name is not None, flag
-    return flag.name.lower().encode()
+    return SPECIAL_FLAG_NAMES.get(flag.name, flag.name.lower()).encode()
 
 
 def _named(kind: type[IntFlag]) -> tuple[tuple[int, Status], ...]:
@@ -103,7 +95,8 @@ def command_facts(command: Command) -> list[object]:
         _flags(command.categories, CATEGORY_NAMES),
         Members([tip.encode() for tip in command.declaration.tips]),
         Members([key_spec_facts(spec) for spec in command.declaration.key_specs]),
-        [command_facts(subcommand) for subcommand in command.subcommands.values()],
+        # Like Redis: none are an empty set, some are an array.
+        [command_facts(subcommand) for subcommand in command.subcommands.values()] or Members([]),
     ]
 
 
@@ -176,10 +169,10 @@ def _argument(argument: Argument) -> Map:
     nested = argument.kind in (Kind.ONEOF, Kind.BLOCK)
     return _filled(
         [
-            (b"name", argument.name.encode()),
+            (b"name", argument.name.lower().encode()),
             (b"type", argument.kind.value.encode()),
             (b"key_spec_index", argument.key_spec_index),
-            (b"token", _text(argument.token)),
+            (b"token", None if argument.token is None else argument.token.upper().encode()),
             (b"summary", _text(argument.summary)),
             (b"since", _text(argument.since)),
             (b"deprecated_since", _text(argument.deprecated_since)),
