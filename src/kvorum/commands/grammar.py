@@ -419,7 +419,8 @@ class Decoder:
         self.listed = declaration.mode is Mode.LIST
         self.run = Run(() if declaration.mode is Mode.RAW else declaration.arguments)
         leading = [] if self.listed else self.run.leading
-        self.exact = self.first + len(leading) if len(leading) == self.run.minimum else -1
+        fixed = not self.listed and len(leading) == self.run.minimum
+        self.exact = self.first + len(leading) if fixed else -1
         self.converters: list[Converter | None] = [leaf.convert for leaf in leading]
         self.plain = all(converter is None for converter in self.converters)
         rest = self.run.nodes[len(leading) :]
