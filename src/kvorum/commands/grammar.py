@@ -417,7 +417,7 @@ class Decoder:
         self.first = declaration.words
         self.at_most = declaration.at_most or 0
         self.listed = declaration.mode is Mode.LIST
-        self.run = Run(() if declaration.mode is Mode.RAW else declaration.arguments)
+        self.run = Run(declaration.arguments)  # also if raw: a hot handler leaves its rarer forms to it
         leading = [] if self.listed else self.run.leading
         fixed = not self.listed and len(leading) == self.run.minimum
         self.exact = self.first + len(leading) if fixed else -1
