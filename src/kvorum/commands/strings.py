@@ -1,3 +1,4 @@
+# cython: annotation_typing=True
 """The string commands.
 
 The hottest of them (GET, SET without options, INCR, DECR, MSET, MGET) are ``raw``: they read ``call.argv`` themselves, which in
@@ -10,12 +11,12 @@ becomes DEL, INCRBYFLOAT becomes the value that it computed.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 
 from kvorum import errors
 from kvorum.commands.arguments import string_expiry
 from kvorum.commands.call import Call
+from kvorum.commands.lcs import CELL_BYTES, fill_table, walk_table
 from kvorum.commands.spec import (
     BeginIndex,
     Block,
@@ -34,7 +35,7 @@ from kvorum.commands.spec import (
     UnixTime,
 )
 from kvorum.errors import CommandError
-from kvorum.resp.numbers import add_long_doubles
+from kvorum.resp.numbers import LongDouble
 from kvorum.resp.types import OK, WRITTEN, Status
 
 STRINGS = Group("string")
@@ -44,7 +45,6 @@ REPLACE = KeyFlag.OW | KeyFlag.UPDATE
 CHANGE = KeyFlag.RW | KeyFlag.ACCESS | KeyFlag.UPDATE
 
 MIN_INTEGER = -(2**63)
-LCS_CELL_BYTES = 4
 
 
 @STRINGS.command(
@@ -279,7 +279,7 @@ def getex(call: Call, key: bytes, expiration: tuple[bytes, int] | None) -> bytes
 def mget(call: Call) -> object:
     call.reply.array(call.argc - 1)
     for position in range(1, call.argc):
-        call.reply.bulk(call.db.read_string_or_absent(call.argv[position]))
+        call.reply.bulk(call.db.read_string(call.argv[position]))
     return WRITTEN
 
 
@@ -324,14 +324,6 @@ def msetnx(call: Call, pairs: list[tuple[bytes, bytes]]) -> int:
     return 1
 
 
-def add(call: Call, delta: int) -> object:
-    """The common part of the integer commands; the key is argument 1."""
-    number = call.db.increment_string(call.argv[1], delta)
-    call.changed()
-    call.reply.integer(number)
-    return WRITTEN
-
-
 @STRINGS.command(
     "INCR",
     since="1.0.0",
@@ -344,7 +336,9 @@ def add(call: Call, delta: int) -> object:
     summary="Adds one to the integer at a key; an absent key counts as 0.",
 )
 def incr(call: Call) -> object:
-    return add(call, 1)
+    call.reply.integer(call.db.increment_string(call.argv[1], 1))
+    call.changed()
+    return WRITTEN
 
 
 @STRINGS.command(
@@ -359,7 +353,9 @@ def incr(call: Call) -> object:
     summary="Takes one from the integer at a key; an absent key counts as 0.",
 )
 def decr(call: Call) -> object:
-    return add(call, -1)
+    call.reply.integer(call.db.increment_string(call.argv[1], -1))
+    call.changed()
+    return WRITTEN
 
 
 @STRINGS.command(
@@ -372,8 +368,8 @@ def decr(call: Call) -> object:
     complexity="O(1)",
     summary="Adds to the integer at a key; an absent key counts as 0.",
 )
-def incrby(call: Call, key: bytes, increment: int) -> object:
-    return add(call, increment)
+def incrby(call: Call, key: bytes, increment: int) -> int:
+    return add(call, key, increment)
 
 
 @STRINGS.command(
@@ -386,10 +382,16 @@ def incrby(call: Call, key: bytes, increment: int) -> object:
     complexity="O(1)",
     summary="Takes from the integer at a key; an absent key counts as 0.",
 )
-def decrby(call: Call, key: bytes, decrement: int) -> object:
+def decrby(call: Call, key: bytes, decrement: int) -> int:
     if decrement == MIN_INTEGER:
         raise CommandError(errors.DECREMENT_OVERFLOW)
-    return add(call, -decrement)
+    return add(call, key, -decrement)
+
+
+def add(call: Call, key: bytes, delta: int) -> int:
+    number = call.db.increment(key, delta)
+    call.changed()
+    return number
 
 
 @STRINGS.command(
@@ -404,11 +406,21 @@ def decrby(call: Call, key: bytes, decrement: int) -> object:
 )
 def incrbyfloat(call: Call, key: bytes, increment: bytes) -> bytes:
     previous = call.db.get_string(key)
-    total = add_long_doubles(b"0" if previous is None else previous, increment)
+    number = long_double(b"0" if previous is None else previous) + long_double(increment)
+    if not number.finite:
+        raise CommandError(errors.NAN_OR_INFINITY)
+    total = number.format()
     call.db.set_string(key, total, keep_ttl=True)
     call.changed()
     call.propagate(b"SET", key, total, b"KEEPTTL")
     return total
+
+
+def long_double(text: bytes) -> LongDouble:
+    number = LongDouble.parse(text)
+    if number is None:
+        raise CommandError(errors.NOT_A_FLOAT)
+    return number
 
 
 @STRINGS.command(
@@ -528,14 +540,13 @@ def lcs(
         raise CommandError(errors.LCS_BOTH)
     first, second = (value or b"" for value in values)
     size = (len(first) + 1) * (len(second) + 1)
-    if size * LCS_CELL_BYTES > call.server.config.proto_max_bulk_len:
+    if size * CELL_BYTES > call.server.config.proto_max_bulk_len:
         raise CommandError(errors.LCS_TOO_LONG)
-    cells = array("I", bytes(LCS_CELL_BYTES * size))
-    fill_lcs_table(first, second, cells)
+    cells = fill_table(first, second)
     length = cells[-1]
     if only_length:
         return length
-    subsequence, ranges = walk_lcs_table(first, second, cells)
+    subsequence, ranges = walk_table(first, second, cells)
     if not index:
         return subsequence
     matches = [
@@ -544,42 +555,3 @@ def lcs(
         if end1 - start1 + 1 >= max(0, min_match or 0)
     ]
     return {b"matches": matches, b"len": length}
-
-
-def fill_lcs_table(first: bytes, second: bytes, cells: array[int]) -> None:
-    """Fill ``cells``, (len(first) + 1) rows of (len(second) + 1), with the lengths for all pairs of prefixes."""
-    left, right, table = memoryview(first), memoryview(second), memoryview(cells)
-    width = len(second) + 1
-    for row in range(1, len(first) + 1):
-        for column in range(1, width):
-            if left[row - 1] == right[column - 1]:
-                table[row * width + column] = table[(row - 1) * width + column - 1] + 1
-            else:
-                above = table[(row - 1) * width + column]
-                before = table[row * width + column - 1]
-                table[row * width + column] = above if above > before else before
-
-
-Range = tuple[int, int]
-
-
-def walk_lcs_table(first: bytes, second: bytes, cells: array[int]) -> tuple[bytes, list[tuple[Range, Range]]]:
-    """One longest common subsequence, and the runs that it consists of as inclusive ranges, the last run first."""
-    width = len(second) + 1
-    row, column = len(first), len(second)
-    letters = bytearray()
-    ranges: list[tuple[Range, Range]] = []
-    while row and column:
-        if first[row - 1] == second[column - 1]:
-            letters.append(first[row - 1])
-            row, column = row - 1, column - 1
-            if ranges and ranges[-1][0][0] == row + 1 and ranges[-1][1][0] == column + 1:
-                ranges[-1] = ((row, ranges[-1][0][1]), (column, ranges[-1][1][1]))
-            else:
-                ranges.append(((row, row), (column, column)))
-        elif cells[(row - 1) * width + column] > cells[row * width + column - 1]:
-            row -= 1
-        else:
-            column -= 1
-    letters.reverse()
-    return bytes(letters), ranges
