@@ -13,8 +13,9 @@ from contextlib import ExitStack
 from bench import contenders, plot, report
 from bench.contenders import Contender, Cores
 from bench.figures import Figure
-from bench.load import TESTS
+from bench.load import TESTS, LoadError
 from bench.parts import FULL, PARTS, QUICK, Bench, Plan
+from bench.resp import ReplyError
 from kvorum.testing.process import StartError
 from kvorum.testing.redis_server import RedisUnavailableError, find_programs
 
@@ -90,7 +91,7 @@ def main(words: Sequence[str]) -> int:
                 say("    " + "  ".join(cell for cell in report.cells(figure) if cell))
         with ExitStack() as stack:
             versions = {contender.name: version(contender) for contender in start(stack)}
-    except StartError as error:
+    except (StartError, LoadError, ReplyError, OSError) as error:
         print(f"kvorum: {error}", file=sys.stderr)
         return 1
     subject = next(iter(versions))

@@ -49,6 +49,11 @@ class Contender:
         """Its process id."""
         return self._server.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether its process still runs."""
+        return self._server.process.returncode is None
+
     def connect(self) -> Connection:
         """A plain connection."""
         return Connection("127.0.0.1", self.port)

@@ -6,15 +6,30 @@ import csv
 import io
 import os
 import subprocess
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 RUN_TIMEOUT_S = 600
+WATCH_PERIOD_S = 1.0
 
 
 class LoadError(RuntimeError):
     """redis-benchmark did not do its work; the text has its last words."""
+
+
+class Target(Protocol):
+    """The server that is pressed."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process still runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +97,37 @@ class Outcome:
     p99_ms: float
 
 
-def run(program: Path, port: int, test: Test, load: Load, requests: int, core: int | None = None) -> Outcome:
+def run(
+    program: Path,
+    target: Target,
+    test: Test,
+    load: Load,
+    requests: int,
+    core: int | None = None,
+) -> Outcome:
     """One run of one test; ``core`` pins redis-benchmark to a CPU core."""
-    command = [str(program), "-h", "127.0.0.1", "-p", str(port), "-t", test.name, "-n", str(requests), "--csv"]
+    command = [str(program), "-h", "127.0.0.1", "-p", str(target.port), "-t", test.name, "-n", str(requests), "--csv"]
     command += ["-c", str(load.clients), "-P", str(load.pipeline), "--dbnum", str(load.database), "--precision", "3"]
     if load.keys is not None:
         command += ["-r", str(load.keys)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        if core is not None:
-            os.sched_setaffinity(process.pid, [core])
-        printed, trouble = process.communicate(timeout=RUN_TIMEOUT_S)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    deadline = time.monotonic() + RUN_TIMEOUT_S
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            if core is not None:
+                os.sched_setaffinity(process.pid, [core])
+            while True:
+                try:
+                    printed, trouble = process.communicate(timeout=WATCH_PERIOD_S)
+                    break
+                except subprocess.TimeoutExpired:
+                    # redis-benchmark tries for ever to reach a server that is gone.
+                    if not target.alive:
+                        raise LoadError(f"the server on port {target.port} ended during {test.name}") from None
+                    if time.monotonic() > deadline:
+                        raise LoadError(f"{test.name} took more than {RUN_TIMEOUT_S} s") from None
+        finally:
+            if process.poll() is None:
+                process.kill()
     if process.returncode != 0:
         raise LoadError(f"{' '.join(command)}: {(trouble or printed).strip()[-500:]}")
     return parse(printed, test)

@@ -110,9 +110,9 @@ def one_run(
         contender.call("FLUSHALL")
         if test.filled_by is not None:
             filler = next(other for other in TESTS if other.name == test.filled_by)
-            run(program, contender.port, filler, Load(CLIENTS, 64, load.keys), requests, core)
+            run(program, contender, filler, Load(CLIENTS, 64, load.keys), requests, core)
     before = contender.cpu_ns()
-    outcome = run(program, contender.port, test, load, requests, core)
+    outcome = run(program, contender, test, load, requests, core)
     return outcome, (contender.cpu_ns() - before) / requests / 1000
 
 
