@@ -76,7 +76,7 @@ cdef inline Bucket* overflow_of(Bucket* bucket) noexcept nogil:
 
 
 cdef inline uint64_t matching_tags(uint64_t line, uint64_t hash) noexcept nogil:
-    """A bit 7 in each of the low seven bytes that equals the tag, which is the hash's low byte. ``line``: the bucket's first word."""
+    """Bit 7 of each of the low seven bytes that equal the tag, the hash's low byte. ``line``: the bucket's first word."""
     cdef uint64_t difference = line ^ (<uint64_t>0x01010101010101 * (hash & 0xFF))
     cdef uint64_t low = <uint64_t>0x7F7F7F7F7F7F7F7F
     return ~(((difference & low) + low) | difference | low) & <uint64_t>0x0080808080808080

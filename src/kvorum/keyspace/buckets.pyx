@@ -1,23 +1,27 @@
 # cython: wraparound=False, cdivision=True
 """The hash table of one slot: buckets of one cache line, found by the top bits of the hash. C only.
 
-A lookup costs two cache lines besides the slot's own: the bucket, which holds seven pointers and a one-byte tag of each (the
-low byte of the hash), and the entry. A bucket that is full moves its last pointer into an overflow bucket and points to that.
+A lookup costs two cache lines besides the slot's own: the bucket, which holds seven pointers and a one-byte tag of
+each (the low byte of the hash), and the entry. A bucket that is full moves its last pointer into an overflow bucket
+and points to that.
 
-*Monotone in the hash.* The bucket is chosen by the top bits, so the buckets in order hold the keys in order of their hash,
-at any size of the table. "Every key with a hash below h has been returned" is therefore a scan position that stays true while
-the table grows and shrinks. Valkey's and Redis' tables take the low bits and need a bit-reversed cursor over two tables instead.
+*Monotone in the hash.* The bucket is chosen by the top bits, so the buckets in order hold the keys in order of their
+hash, at any size of the table. "Every key with a hash below h has been returned" is therefore a scan position that
+stays true while the table grows and shrinks. Valkey's and Redis' tables take the low bits and need a bit-reversed
+cursor over two tables instead.
 
-*Growth in bounded steps.* A segment is one array of up to 512 buckets and doubles at once: at most 3,584 entries are moved.
-Beyond that a slot becomes a directory (extendible hashing): 2^d pointers, chosen by the top d bits, to segments that grow, split in two
-and merge with their neighbour each by itself. So a slot with ten million keys costs no more per step than one with four
-thousand, there is never a second table to look into, and the usual small slot pays nothing for it. Splitting one big array in place,
-some buckets per operation, was the alternative: it needs mremap to be bounded and a state "half split" in every lookup.
+*Growth in bounded steps.* A segment is one array of up to 512 buckets and doubles at once: at most 3,584 entries are
+moved. Beyond that a slot becomes a directory (extendible hashing): 2^d pointers, chosen by the top d bits, to
+segments that grow, split in two and merge with their neighbour each by itself. So a slot with ten million keys costs
+no more per step than one with four thousand, there is never a second table to look into, and the usual small slot
+pays nothing for it. Splitting one big array in place, some buckets per operation, was the alternative: it needs
+mremap to be bounded and a state "half split" in every lookup.
 
 Entries hold no hash, it is computed again when they move; the entries of buckets further on are prefetched meanwhile.
 
-Single buckets (first bucket of a slot, overflow) come from aligned arenas, since malloc wastes as much again to align them.
-Memory that cannot be had while entries are on the move ends the process, as in Redis; an insertion alone fails cleanly.
+Single buckets (first bucket of a slot, overflow) come from aligned arenas, since malloc wastes as much again to align
+them. Memory that cannot be had while entries are on the move ends the process, as in Redis; an insertion alone fails
+cleanly.
 """
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
@@ -159,7 +163,7 @@ cdef int put(Heap* heap, Bucket* bucket, uint8_t tag, void* entry, int64_t* byte
 
 
 cdef void spread(Heap* heap, Segment* source, Segment* low, Segment* high, int64_t* bytes) noexcept:
-    """Move all entries of a segment into one other (``high`` NULL) or two, by the first bit after the source's depth; frees its buckets."""
+    """Move all entries into one other segment (``high`` NULL) or two, by the first bit after the depth; the buckets are freed."""
     cdef Bucket* buckets = <Bucket*>source.root
     cdef Bucket* bucket
     cdef Bucket* overflow
@@ -379,6 +383,7 @@ cdef void shrink(Heap* heap, Slot* slot, Segment* segment, uint64_t hash, int64_
 cdef int insert_entry(Heap* heap, Slot* slot, uint64_t hash, Entry* entry, int64_t* bytes) noexcept:
     """Add the entry of a key that is not there; -1: no memory, nothing has changed."""
     cdef Segment* segment
+    cdef Bucket* bucket
     if slot.count == 0:
         slot.root = take_bucket(heap, bytes)
         if slot.root == NULL:
@@ -390,7 +395,8 @@ cdef int insert_entry(Heap* heap, Slot* slot, uint64_t hash, Entry* entry, int64
     if segment.count >= <uint32_t>BUCKET_ENTRIES << segment.bits:
         grow(heap, slot, segment, hash, bytes)
         segment = segment_of(slot, hash)
-    if put(heap, <Bucket*>segment.root + bucket_index(hash << segment.depth, segment.bits), hash & 0xFF, entry, bytes) < 0:
+    bucket = <Bucket*>segment.root + bucket_index(hash << segment.depth, segment.bits)
+    if put(heap, bucket, hash & 0xFF, entry, bytes) < 0:
         return -1
     segment.count += 1
     if segment != slot:
@@ -399,7 +405,7 @@ cdef int insert_entry(Heap* heap, Slot* slot, uint64_t hash, Entry* entry, int64
 
 
 cdef void close_gap(Heap* heap, Bucket* bucket, int gap, int64_t* bytes) noexcept:
-    """Fill the gap from the end of the chain; an overflow bucket that is left with one entry gives it back to its predecessor."""
+    """Fill a gap from the end of the chain; an overflow bucket that has one entry left gives it to its predecessor."""
     cdef Bucket* before = bucket
     cdef Bucket* last = <Bucket*>bucket.entries[BUCKET_ENTRIES - 1]
     cdef int i
@@ -452,7 +458,7 @@ cdef void remove_entry(Heap* heap, Slot* slot, uint64_t hash, Entry** place, int
 # Walking
 
 cdef Bucket* bucket_at(Slot* slot, uint64_t hash, uint64_t* following) noexcept nogil:
-    """The head bucket that a hash belongs to, and the first hash of the next one (0: this is the last). The slot must not be empty."""
+    """The head bucket of a hash, and the first hash of the next bucket (0: there is none). The slot must not be empty."""
     cdef Segment* segment = segment_of(slot, hash)
     cdef unsigned int shared = segment.depth + segment.bits
     cdef uint64_t width

@@ -5,9 +5,9 @@
     key         key_size bytes
     value       INTEGER: 8 bytes; EMBEDDED: value_size bytes; BYTES, BUFFER, OBJECT: a pointer that owns one reference
 
-The header is one half of a malloc chunk's first cache line and the key follows it, so that a lookup touches one line of the
-entry for keys of usual size. What follows the key is not aligned: it is read and written through memcpy, which costs
-nothing on the processors we know. An entry has no pointer to its table; who holds it knows the table.
+The header is one half of a malloc chunk's first cache line and the key follows it, so that a lookup touches one line
+of the entry for keys of usual size. What follows the key is not aligned: it is read and written through memcpy, which
+costs nothing on the processors we know. An entry has no pointer to its table; who holds it knows the table.
 """
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t

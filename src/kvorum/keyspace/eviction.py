@@ -1,11 +1,12 @@
 """``maxmemory``: choosing the keys that have to go, by one of Redis' eight policies.
 
-LRU, LFU and TTL are approximate as in Redis: each round draws ``maxmemory-samples`` keys of every database, keeps the best candidates
-of all rounds so far in a pool of 16, and evicts the best one. A candidate's key may be gone or used again by then; gone ones
-are passed over, and a used one is a fair loss (Redis decides so too).
+LRU, LFU and TTL are approximate as in Redis: each round draws ``maxmemory-samples`` keys of every database, keeps the
+best candidates of all rounds so far in a pool of 16, and evicts the best one. A candidate's key may be gone,
+persistent or used again by then; the first two are passed over, and a used one is a fair loss (Redis decides so too).
 
-The table removes the key and reports it (``Keyspace.on_removed`` with the reason "evicted"), so that its deletion enters the log. What one
-call may evict is bounded: a limit that was lowered by gigabytes is reached over many calls, not in one long stall.
+The table removes the key and reports it (``Keyspace.on_removed`` with the reason "evicted"), so that its deletion
+enters the log. What one call may evict is bounded: a limit that was lowered by gigabytes is reached over many calls,
+not in one long stall.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Evictor:
         while self._fill_pool(self._measure):
             while self._pool:
                 _, index, key = self._pool.pop()
-                if self._keyspace.databases[index].evict(key):
+                if self._keyspace.databases[index].evict(key, self._volatile_only):
                     return True
         return False
 

@@ -1,8 +1,9 @@
 """Active expiry: deleting keys whose time has passed although nobody asks for them.
 
-Each run walks on over the databases' volatile entries from where the last one stopped. It looks at enough of them that a
-lap takes about ``LAP_SECONDS``, and where many turn out to be expired it goes on while they are, until its time is up:
-Redis' adaptive idea, over a dense array instead of random samples, so that an expired key is found within a lap for sure.
+Each run walks on over the databases' volatile entries from where the last one stopped. It looks at enough of them
+that a lap takes about ``LAP_SECONDS``, and where many turn out to be expired it goes on while they are, until its
+time is up: Redis' adaptive idea, over a dense array instead of random samples, so that an expired key is found within
+a lap for sure.
 
 The time comes from a clock that is handed in; the work between two looks at it is ``BATCH`` entries.
 """

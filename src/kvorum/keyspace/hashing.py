@@ -3,8 +3,9 @@
 ``key_slot`` decides in which of the 16,384 slots a key lives. It is part of the cluster protocol: CRC16 (XMODEM) of the
 key, or of its hash tag, which is what stands between the first ``{`` and the next ``}`` if that is not empty.
 
-``key_hash`` spreads the keys of one slot over the slot's buckets. It is 64 bits, seeded, and the same on every node of a group
-(the seed is a constant of the group), so that SCAN cursors survive a failover; it is not part of any protocol.
+``key_hash`` spreads the keys of one slot over the slot's buckets. It is 64 bits, seeded, and the same on every node
+of a group (the seed is a constant of the group), so that SCAN cursors survive a failover; it is not part of any
+protocol.
 
 The compiled module gives the same numbers. Rejected: Python's own hash (its seed differs between processes) and SipHash
 (several times slower for keys of 16 bytes; the seed is secret, which is what keeps collisions from being constructed).

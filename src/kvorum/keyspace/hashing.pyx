@@ -1,9 +1,9 @@
 # cython: wraparound=False, cdivision=True
 """The slot of a key (CRC16 of its hash tag) and its hash within the slot; see ``hashing.py`` for the contract.
 
-The CRC takes eight bytes per step: ``_crc[k][b]`` is the remainder of byte b followed by k zero bytes, and the remainders of
-eight bytes are independent of each other. The hash is a multiply-and-fold construction in the manner of wyhash: 64 by 64 bits to
-128, the halves folded by exclusive or.
+The CRC takes eight bytes per step: ``_crc[k][b]`` is the remainder of byte b followed by k zero bytes, and the
+remainders of eight bytes are independent of each other. The hash is a multiply-and-fold construction in the manner of
+wyhash: 64 by 64 bits to 128, the halves folded by exclusive or.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy

@@ -58,7 +58,9 @@ cdef inline Slot* slot_in(Store* store, unsigned int slot) noexcept nogil:
     return group + (slot & (GROUP_SLOTS - 1)) if group != NULL else NULL
 
 
-cdef inline Entry** find_in_store(Store* store, unsigned int slot, uint64_t hash, const char* key, size_t size) noexcept nogil:
+cdef inline Entry** find_in_store(
+    Store* store, unsigned int slot, uint64_t hash, const char* key, size_t size
+) noexcept nogil:
     cdef Slot* table = slot_in(store, slot)
     return find_entry(table, hash, key, size) if table != NULL else NULL
 

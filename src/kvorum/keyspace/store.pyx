@@ -1,15 +1,17 @@
 # cython: wraparound=False, cdivision=True
 """The entries of one database: slots, expiries, bytes. C only; ``table.pyx`` gives it its commands.
 
-A store is a plain struct, so that SWAPDB exchanges two pointers and FLUSH puts a store aside whole, to be freed in steps. Its
-directory, 128 groups of 128 slots, is made lazily and counts the keys of each group: an empty database is this struct, and SCAN,
-RANDOMKEY and DBSIZE pass over empty groups.
+A store is a plain struct, so that SWAPDB exchanges two pointers and FLUSH puts a store aside whole, to be freed in
+steps. Its directory, 128 groups of 128 slots, is made lazily and counts the keys of each group: an empty database is
+this struct, and SCAN, RANDOMKEY and DBSIZE pass over empty groups.
 
-*Accounting.* Every allocation is counted as malloc made it (usable size and overhead) at the moment it is made, and again when it is
-freed; nothing is estimated but Python objects, which count as what they report. An empty store therefore always has 0 bytes.
+*Accounting.* Every allocation is counted as malloc made it (usable size and overhead) at the moment it is made, and
+again when it is freed; nothing is estimated but Python objects, which count as what they report. An empty store
+therefore always has 0 bytes.
 
-*References.* BYTES, BUFFER and OBJECT entries own one reference. It is given up only when the table is consistent again,
-because a value's destructor may run any code: functions here hand such references back instead of dropping them in the middle.
+*References.* BYTES, BUFFER and OBJECT entries own one reference. It is given up only when the table is consistent
+again, because a value's destructor may run any code: functions here hand such references back instead of dropping
+them in the middle.
 """
 from cpython.bytearray cimport PyByteArray_Size
 from cpython.bytes cimport PyBytes_GET_SIZE
@@ -53,7 +55,8 @@ from kvorum.keyspace.volatile_index cimport (
 
 cdef extern from *:
     """
-    static inline Py_ssize_t kvorum_bytearray_allocated(PyObject *object) { return ((PyByteArrayObject *)object)->ob_alloc; }
+    static inline Py_ssize_t kvorum_bytearray_allocated(PyObject *object) { return ((PyByteArrayObject
+    *)object)->ob_alloc; }
     """
     Py_ssize_t bytearray_allocated "kvorum_bytearray_allocated"(PyObject* object) noexcept
 
@@ -68,7 +71,7 @@ cdef enum:
 # Integers as text
 
 cdef bint parse_integer(const char* text, Py_ssize_t size, int64_t* number) noexcept nogil:
-    """Whether the text is the canonical decimal form of a 64-bit integer: no sign but '-', no leading zero, no blank."""
+    """Whether the text is the canonical form of a 64-bit integer: no sign but '-', no leading zero, no blank."""
     cdef uint64_t magnitude
     cdef unsigned int digit
     cdef Py_ssize_t i = 0
@@ -232,7 +235,7 @@ cdef void unlink_entry(Store* store, unsigned int slot, uint64_t hash, Entry** p
     cdef Entry* entry = place[0]
     cdef int64_t cost = value_bytes(entry)
     cdef unsigned int group = slot >> GROUP_BITS
-    remove_entry(store.heap, store.directory.groups[group] + (slot & (GROUP_SLOTS - 1)), hash, place, &store.table_bytes)
+    remove_entry(store.heap, slot_in(store, slot), hash, place, &store.table_bytes)
     if entry.flags & VOLATILE:
         volatile_remove(&store.volatiles, entry, &store.expiry_bytes)
     store.directory.counts[group] -= 1
@@ -266,7 +269,7 @@ cdef inline bint fits(Entry* entry, size_t needed) noexcept nogil:
 
 
 cdef int rewrite_entry(Store* store, Entry** place, int64_t expire_ms, Payload* payload, PyObject** replaced) noexcept:
-    """Give an entry another value and expiry (0: none). The reference that it held before, or NULL, is the caller's then. -1: no memory."""
+    """Give an entry another value and expiry (0: none). The caller owns what it referred to before. -1: no memory."""
     cdef Entry* entry = place[0]
     cdef Entry* fresh
     cdef bint was_volatile = entry.flags & VOLATILE
@@ -302,7 +305,7 @@ cdef int rewrite_entry(Store* store, Entry** place, int64_t expire_ms, Payload* 
 
 
 cdef void reshape(Store* store, Entry* entry, Entry* fresh, int64_t expire_ms) noexcept:
-    """Header, expiry and key of ``entry`` to ``fresh``, which may be the same; the volatile index follows, with room reserved."""
+    """Header, expiry and key of ``entry`` to ``fresh``, which may be the same; room in the index is reserved."""
     cdef bint was_volatile = entry.flags & VOLATILE
     cdef char* key = key_of(entry)
     if was_volatile and not expire_ms:

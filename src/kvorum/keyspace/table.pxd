@@ -53,17 +53,19 @@ cdef class Database:
     cdef Store* store
 
     # Hot path: no Python object is made. An expired key counts as absent and is removed.
-    # A Span that is read shows memory of the table: valid until the next change of the table. The text of an integer stands in a ring of
-    # DIGIT_BUFFERS buffers: valid for so many further reads. A Span that is written must not show memory of a table.
+    # A Span that is read shows memory of the table: valid until the next change of the table. The text of an integer
+    # stands in a ring of DIGIT_BUFFERS buffers: valid for so many further reads. A Span that is written must not show
+    # memory of a table.
     cdef Span read_string(self, Span key) except *              # absent: data == NULL
     cdef Span read_string_or_absent(self, Span key) except *    # another type: absent
-    cdef Span read_range(self, Span key, long long start, long long end) except *   # absent or empty: size == 0, data not NULL
+    cdef Span read_range(self, Span key, long long start, long long end) except *   # absent: empty
     cdef Py_ssize_t string_size(self, Span key) except? -1      # absent: 0
-    cdef int write_string(self, Span key, Span value) except -1 # SET without options: replaces any type, drops the expiry
+    cdef int write_string(self, Span key, Span value) except -1 # SET: replaces any type, drops the expiry
     cdef int write_string_expiring(self, Span key, Span value, long long expire_ms, bint keep_ttl) except -1
     cdef Py_ssize_t append_string(self, Span key, Span value) except -1     # the new size
     cdef Py_ssize_t write_range(self, Span key, Py_ssize_t offset, Span value) except -1    # the new size
-    cdef char* open_string(self, Span key, Py_ssize_t minimum, Py_ssize_t* size) except NULL    # to change in place, zero-padded to minimum
+    # Bytes to be changed in place, zero-padded to the minimum.
+    cdef char* open_string(self, Span key, Py_ssize_t minimum, Py_ssize_t* size) except NULL
     cdef long long increment_string(self, Span key, long long delta) except? -1
     cdef object read_object(self, Span key)                     # absent: None; a string: WrongTypeError
     cdef int write_object(self, Span key, object value, long long expire_ms, bint keep_ttl) except -1
@@ -72,8 +74,10 @@ cdef class Database:
     cdef bint unlink_key(self, Span key) except -1
     cdef long long expiry_ms(self, Span key) except? -3         # -1: none, -2: no key
     cdef bint write_expiry(self, Span key, long long expire_ms) except -1   # 0 removes it; whether the key is there
-    cdef void prefetch(self, Span key) noexcept                 # before a run of commands: the slot's and the bucket's line
-    cdef void prefetch_entry(self, Span key) noexcept           # after prefetch, when that has arrived: the entries with its tag
+    # For a run of requests: first prefetch the bucket of each key, then, when that has arrived, the entries with its
+    # tag.
+    cdef void prefetch(self, Span key) noexcept
+    cdef void prefetch_entry(self, Span key) noexcept
 
     # Lookups; the place is valid until the next change of the table.
     cdef Entry** find_for_read(self, Span key) except? NULL     # statistics, clock
@@ -83,8 +87,11 @@ cdef class Database:
     cdef bint is_due(self, Entry* entry) noexcept
     cdef int expire(self, Entry** place, unsigned int slot, uint64_t hash) except -1
     cdef int drop(self, Entry** place, unsigned int slot, uint64_t hash) except -1
-    cdef int put(self, Span key, unsigned int slot, uint64_t hash, Entry** place, int64_t expire_ms, Payload* payload) except -1
+    cdef int put(
+        self, Span key, unsigned int slot, uint64_t hash, Entry** place, int64_t expire_ms, Payload* payload
+    ) except -1
     cdef object load(self, Entry* entry)
     cdef list gather(self, uint64_t* cursor, long long count, list due)
     cdef unsigned int random_slot(self, uint64_t* rank) noexcept
     cdef Entry* random_entry(self) noexcept
+    cdef Entry* random_volatile(self) noexcept

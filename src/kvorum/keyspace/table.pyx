@@ -1,10 +1,15 @@
 # cython: wraparound=False, cdivision=True
-"""Keyspace and Database over the compiled store: the contract is in ``table.py``, the layout in ``store``, ``buckets`` and ``entry``.
+"""Keyspace and Database over the compiled store. The contract is in ``table.py``, the layout in ``store`` and ``buckets``.
 
-Every operation does the same three things: slot and hash of the key, the place of its entry (expired ones are removed on the way),
-the change. Nothing here keeps a place over a call that can run Python code of others.
+Every operation does the same three things: slot and hash of the key, the place of its entry (expired ones are removed
+on the way), the change. Nothing here keeps a place over a call that can run Python code of others.
 """
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE, PyByteArray_Resize
+from cpython.bytearray cimport (
+    PyByteArray_AS_STRING,
+    PyByteArray_FromStringAndSize,
+    PyByteArray_GET_SIZE,
+    PyByteArray_Resize,
+)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
@@ -67,7 +72,7 @@ from kvorum.keyspace.store cimport (
     unlink_entry,
     value_bytes,
 )
-from kvorum.keyspace.volatile_index cimport volatile_place
+from kvorum.keyspace.volatile_index cimport VolatileIndex, volatile_place
 from kvorum.resp.span cimport Span, absent_span
 
 EXPIRY_DELETE = 0
@@ -87,7 +92,7 @@ cdef enum:
     IGNORE_MODE = 2
     BY_IDLENESS = 0
     BY_FREQUENCY = 1
-    HASH_BITS = 39              # of a cursor: slot and hash prefix together stay below 2**53, which every client's number can hold
+    HASH_BITS = 39              # of a cursor: it stays below 2**53, which any client's number can hold
     DROPPED_BITS = 64 - HASH_BITS
     CLOCK_MASK = 0xFFFFFF
     CLOCK_RESOLUTION_MS = 1000
@@ -103,6 +108,13 @@ cdef enum:
 
 cdef type WrongTypeError = errors.WrongTypeError
 cdef type CommandError = errors.CommandError
+
+
+cdef int64_t LARGEST = 0x7FFFFFFFFFFFFFFF
+
+
+cdef inline int64_t expiry_or_never(Entry* entry) noexcept nogil:
+    return expiry_of(entry).at_ms if entry.flags & VOLATILE else 0
 
 
 cdef inline Span span_of(bytes text):
@@ -361,7 +373,8 @@ cdef inline int string_payload(Span value, Payload* payload) except -1:
         payload.data = value.data
         payload.size = <uint32_t>value.size
     else:
-        refer(payload, BYTES, <object>value.owner if value.owner != NULL else PyBytes_FromStringAndSize(value.data, value.size))
+        kept = <bytes>value.owner if value.owner != NULL else PyBytes_FromStringAndSize(value.data, value.size)
+        refer(payload, BYTES, kept)
         payload.reference_bytes = bytes_object_cost(value.size)
     return 0
 
@@ -565,7 +578,12 @@ cdef class Database:
         string_payload(value, &payload)
         if place != NULL:
             entry = place[0]
-            if entry.kind == EMBEDDED and payload.kind == EMBEDDED and entry.value_size == payload.size and not entry.flags & VOLATILE:
+            if (
+                payload.kind == EMBEDDED
+                and entry.kind == EMBEDDED
+                and entry.value_size == payload.size
+                and not entry.flags & VOLATILE
+            ):
                 entry.flags &= ~RAW
                 memcpy(value_of(entry), payload.data, payload.size)
                 return 0
@@ -578,10 +596,12 @@ cdef class Database:
         cdef Payload payload
         string_payload(value, &payload)
         if keep_ttl and place != NULL:
-            expire_ms = expiry_of(place[0]).at_ms if place[0].flags & VOLATILE else 0
+            expire_ms = expiry_or_never(place[0])
         return self.put(key, slot, hash, place, expire_ms, &payload)
 
-    cdef int put(self, Span key, unsigned int slot, uint64_t hash, Entry** place, int64_t expire_ms, Payload* payload) except -1:
+    cdef int put(
+        self, Span key, unsigned int slot, uint64_t hash, Entry** place, int64_t expire_ms, Payload* payload
+    ) except -1:
         """Store a value whose reference, if it has one, is taken over. ``place``: what find_for_write gave."""
         cdef PyObject* replaced = NULL
         cdef Entry* entry
@@ -645,7 +665,7 @@ cdef class Database:
             memcpy(PyByteArray_AS_STRING(buffer), old.data, old.size)
             memset(PyByteArray_AS_STRING(buffer) + old.size, 0, size[0] - old.size)
             buffer_payload(&payload, buffer)
-        self.put(key, slot, hash, place, expiry_of(entry).at_ms if entry != NULL and entry.flags & VOLATILE else 0, &payload)
+        self.put(key, slot, hash, place, expiry_or_never(entry) if entry != NULL else 0, &payload)
         if payload.kind == BUFFER:
             return PyByteArray_AS_STRING(<bytearray>payload.reference)
         if place == NULL:
@@ -694,9 +714,8 @@ cdef class Database:
                 text = self.keyspace.text_of(place[0])
                 if not parse_integer(text.data, text.size, &number):
                     raise CommandError(errors.NOT_AN_INTEGER)
-            if place[0].flags & VOLATILE:
-                expire_ms = expiry_of(place[0]).at_ms
-        if (delta > 0 and number > <int64_t>0x7FFFFFFFFFFFFFFF - delta) or (delta < 0 and number < -<int64_t>0x7FFFFFFFFFFFFFFF - 1 - delta):
+            expire_ms = expiry_or_never(place[0])
+        if (delta > 0 and number > LARGEST - delta) or (delta < 0 and number < -LARGEST - 1 - delta):
             raise CommandError(errors.INCREMENT_OVERFLOW)
         number += delta
         if place != NULL and place[0].kind == INTEGER:
@@ -730,7 +749,7 @@ cdef class Database:
             Py_XDECREF(payload.reference)
             raise
         if keep_ttl and place != NULL:
-            expire_ms = expiry_of(place[0]).at_ms if place[0].flags & VOLATILE else 0
+            expire_ms = expiry_or_never(place[0])
         return self.put(key, slot, hash, place, expire_ms, &payload)
 
     cdef bint contains(self, Span key) except -1:
@@ -754,7 +773,7 @@ cdef class Database:
         return self.remove(key)
 
     cdef long long expiry_ms(self, Span key) except? -3:
-        cdef Entry** place = self.find_quietly(key, False)
+        cdef Entry** place = self.find_quietly(key, True)
         if place == NULL:
             return -2
         return expiry_of(place[0]).at_ms if place[0].flags & VOLATILE else -1
@@ -948,7 +967,7 @@ cdef class Database:
             raise MemoryError
         return True
 
-    def copy(self, bytes key not None, bytes new_key not None, Database destination=None):
+    def copy(self, bytes key not None, Database destination not None, bytes new_key not None, bint replace=False):
         cdef Span new = span_of(new_key)
         cdef unsigned int slot = slot_of_key(new.data, new.size)
         cdef uint64_t hash = hash_of_key(new.data, new.size, self.store.heap.hash_seed)
@@ -957,13 +976,14 @@ cdef class Database:
         cdef Entry* fresh
         cdef PyObject* reference
         cdef object value = None
-        if destination is None:
-            destination = self
         assert destination.keyspace is self.keyspace, "databases of different keyspaces"
         assert destination is not self or key != new_key, "a key copied onto itself"
-        if self.peek_place(span_of(key)) == NULL:
+        if self.find_for_read(span_of(key)) == NULL:
             return False
-        destination.remove(new)
+        if destination.find_for_write(new, slot, hash) != NULL:
+            if not replace:
+                return False
+            destination.remove(new)
         place = self.peek_place(span_of(key))
         if place == NULL:
             return False
@@ -1017,6 +1037,7 @@ cdef class Database:
         cdef long long buckets = 0
         cdef Slot* slot
         cdef Bucket* bucket
+        cdef Entry* entry
         cdef int i
         while number < SLOT_COUNT and self.store.directory != NULL:
             if self.store.directory.counts[number >> GROUP_BITS] == 0:
@@ -1035,7 +1056,8 @@ cdef class Database:
             while bucket != NULL:
                 for i in range(7):
                     if bucket.present >> i & 1:
-                        (due if self.is_due(<Entry*>bucket.entries[i]) else keys).append(key_bytes(<Entry*>bucket.entries[i]))
+                        entry = <Entry*>bucket.entries[i]
+                        (due if self.is_due(entry) else keys).append(key_bytes(entry))
                 bucket = overflow_of(bucket)
             buckets += 1
             if hash == 0:
@@ -1130,7 +1152,6 @@ cdef class Database:
     # Expiry and eviction
 
     def expire_some(self, long long limit):
-        """Look at up to ``limit`` volatile entries, downwards from where the last call stopped; (seen, expired, sum of the others' remaining ms)."""
         cdef uint64_t position
         cdef long long seen = 0, expired = 0, remaining = 0
         cdef Entry* entry
@@ -1158,15 +1179,17 @@ cdef class Database:
                 remaining += expiry_of(entry).at_ms - self.keyspace.now_ms
         return seen, expired, remaining
 
+    cdef Entry* random_volatile(self) noexcept:
+        cdef VolatileIndex* volatiles = &self.store.volatiles
+        return volatile_place(volatiles, self.keyspace.random_bits() % volatiles.count)[0]
+
     def random_present_key(self):
         return key_bytes(self.random_entry()) if self.store.count else None
 
     def random_volatile_key(self):
-        cdef Entry* entry
         if self.store.volatiles.count == 0:
             return None
-        entry = volatile_place(&self.store.volatiles, self.keyspace.random_bits() % self.store.volatiles.count)[0]
-        return key_bytes(entry)
+        return key_bytes(self.random_volatile())
 
     def eviction_sample(self, int count, bint volatile_only, int measure):
         """Up to ``count`` keys, each as (score, key): the higher the score, the better to lose it."""
@@ -1179,7 +1202,7 @@ cdef class Database:
         cdef int i
         if volatile_only:
             for i in range(count if self.store.volatiles.count > 0 else 0):
-                entry = volatile_place(&self.store.volatiles, self.keyspace.random_bits() % self.store.volatiles.count)[0]
+                entry = self.random_volatile()
                 sample.append((score_of(self.keyspace, entry, measure), key_bytes(entry)))
             return sample
         if self.store.count == 0:
@@ -1204,12 +1227,12 @@ cdef class Database:
                 bucket = overflow_of(bucket)
         return sample
 
-    def evict(self, bytes key not None):
+    def evict(self, bytes key not None, bint volatile_only=False):
         cdef Span span = span_of(key)
         cdef unsigned int slot = slot_of_key(span.data, span.size)
         cdef uint64_t hash = hash_of_key(span.data, span.size, self.store.heap.hash_seed)
         cdef Entry** place = find_in_store(self.store, slot, hash, span.data, span.size)
-        if place == NULL:
+        if place == NULL or (volatile_only and not place[0].flags & VOLATILE):
             return False
         self.drop(place, slot, hash)
         self.keyspace.evicted_keys += 1
@@ -1273,7 +1296,7 @@ cdef int64_t score_of(Keyspace keyspace, Entry* entry, int measure) noexcept:
         return idle_ms(keyspace, entry)
     if measure == BY_FREQUENCY:
         return 255 - <int64_t>decayed(keyspace, entry.clock)
-    return -expiry_of(entry).at_ms if entry.flags & VOLATILE else -<int64_t>0x7FFFFFFFFFFFFFFF
+    return -expiry_of(entry).at_ms if entry.flags & VOLATILE else -LARGEST
 
 
 cdef int64_t idle_ms(Keyspace keyspace, Entry* entry) noexcept:
@@ -1293,14 +1316,14 @@ cdef Entry* entry_with_key(Entry* entry, Span key) noexcept:
         payload.integer = integer_of(entry)
     elif entry.kind != EMBEDDED:
         payload.reference = reference_of(entry)
-    fresh = new_entry(key.data, <uint32_t>key.size, expiry_of(entry).at_ms if entry.flags & VOLATILE else 0, &payload)
+    fresh = new_entry(key.data, <uint32_t>key.size, expiry_or_never(entry), &payload)
     if fresh != NULL:
         fresh.clock = entry.clock
     return fresh
 
 
 cdef int entry_at(Bucket** bucket, int rank) noexcept:
-    """The position of the rank-th entry of a chain, ``bucket`` moves to the bucket it is in; -1: the chain is shorter."""
+    """Where the rank-th entry of a chain is: ``bucket`` moves to its bucket; -1: the chain is shorter."""
     cdef Bucket* current = bucket[0]
     cdef int i
     while current != NULL:

@@ -1,11 +1,12 @@
 # cython: wraparound=False, cdivision=True
 """The entries of a database that have an expiry, as a dense array. C only.
 
-Each volatile entry knows its position, so that removing one (the last takes its place) and drawing a random one are O(1). The array is
-cut into chunks of 512 pointers: it grows by a chunk, and only the small array of chunks is ever copied.
+Each volatile entry knows its position, so that removing one (the last takes its place) and drawing a random one are
+O(1). The array is cut into chunks of 512 pointers: it grows by a chunk, and only the small array of chunks is ever
+copied.
 
-Who walks it downwards and removes as he goes misses nothing: what takes the place of a removed entry comes from above and has been
-seen. That is what the active expiry does.
+Who walks it downwards and removes as he goes misses nothing: what takes the place of a removed entry comes from above
+and has been seen. That is what the active expiry does.
 """
 from libc.stdlib cimport free, malloc, realloc
 
@@ -60,7 +61,8 @@ cdef void volatile_remove(VolatileIndex* index, Entry* entry, int64_t* bytes) no
     last = volatile_place(index, index.count)[0]
     volatile_place(index, position)[0] = last
     expiry_of(last).position = position
-    # One empty chunk is kept, unless there is nothing else: a count that swings about a chunk's border must not allocate each time.
+    # One empty chunk is kept, unless there is nothing else: a count that swings about a chunk's border must not
+    # allocate each time.
     if index.count == 0:
         volatile_free_chunks(index, index.chunk_count, bytes)
     elif index.chunk_count > 1 and index.count <= <uint64_t>(index.chunk_count - 2) << CHUNK_BITS:
