@@ -355,15 +355,17 @@ class Options:
     maxmemory = Memory(0, 0, ULONG_MAX, "Limit for the data set, above which keys are evicted; 0: no limit.")
     maxmemory_policy = Enumeration(MaxmemoryPolicy.NOEVICTION, "Which keys are evicted at the limit.")
     maxmemory_samples = Integer(5, 1, INT_MAX, "How many keys are looked at to find one to evict.")
-    maxmemory_eviction_tenacity = Integer(10, 0, 100, "How long one eviction may hold up clients, 0 to 100.")
+    maxmemory_eviction_tenacity = Integer(
+        10, 0, 100, "How long one eviction may hold up clients, 0 to 100.", effect=LATER
+    )
     maxmemory_clients = MemoryOrPercent(
         0, -100, LONG_MAX, "Limit for the buffers of all clients together; 0: no limit.",
         lacking="clients are not evicted yet",
     )  # fmt: skip
     lfu_log_factor = Integer(10, 0, INT_MAX, "How slowly the LFU counter of a key grows.")
     lfu_decay_time = Integer(1, 0, INT_MAX, "Minutes after which it falls by one.", unit="min")
-    lazyfree_lazy_eviction = Boolean(False, "Free evicted values in the background.", effect=LATER)
-    lazyfree_lazy_expire = Boolean(False, "Free expired values in the background.", effect=LATER)
+    lazyfree_lazy_eviction = Boolean(False, "Free evicted values in the background.")
+    lazyfree_lazy_expire = Boolean(False, "Free expired values in the background.")
     lazyfree_lazy_server_del = Boolean(False, "Free overwritten values in the background.", effect=LATER)
     lazyfree_lazy_user_del = Boolean(False, "Let DEL behave as UNLINK.")
     lazyfree_lazy_user_flush = Boolean(False, "Let FLUSHALL and FLUSHDB be ASYNC unless told SYNC.")
@@ -575,7 +577,9 @@ class Options:
         10, 1, INT_MAX, "Time between pings.", unit="s", effect=LATER, aliases=("repl-ping-slave-period",)
     )
     repl_timeout = Integer(60, 1, INT_MAX, "Silence after which a link is broken.", unit="s", effect=LATER)
-    repl_backlog_size = Memory(MEBI, 1, LONG_MAX, "How much is kept for replicas that come back.", effect=LATER)
+    repl_backlog_size = Memory(
+        MEBI, 1, LONG_MAX, "How much is kept for replicas that come back.", capped=(16 * KIBI, LONG_MAX), effect=LATER
+    )
     repl_backlog_ttl = Integer(
         3600, 0, LONG_MAX, "How long it is kept when none is left; 0: for ever.", unit="s", effect=LATER
     )
