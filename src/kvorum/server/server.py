@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -23,9 +24,10 @@ from kvorum.journal.effects import Effects
 from kvorum.keyspace.table import Keyspace
 from kvorum.net.listeners import open_tcp, open_unix
 from kvorum.net.reactor import Reactor
+from kvorum.observe.counters import watch_counters
 from kvorum.observe.latency import LatencyMonitor
 from kvorum.observe.logging import Logger, open_logger
-from kvorum.observe.monitor import feed_monitors
+from kvorum.observe.monitor import feed_monitors, stop_monitoring
 from kvorum.observe.slowlog import SlowLog
 from kvorum.observe.statistics import Statistics
 from kvorum.server.cron import Cron
@@ -75,13 +77,17 @@ class AsyncServer:
         self.port = 0
         self.context = self._compose()
         self.reactor = Reactor(self.context, self.context.effects.commit)
+        watch_counters(self.context, self.reactor)
         self._cron = Cron(self.context, self.reactor)
         self._follow_configuration()
 
     def _compose(self) -> ServerContext:
         """Make the parts and hand them to each other."""
         config, clock = self.config, self._clock
-        keyspace = Keyspace(databases=config.databases, seed=self._random.getrandbits(64))
+        keyspace = Keyspace(
+            config.databases, seed=self._random.getrandbits(64), hash_seed=self._random.getrandbits(64)
+        )
+        keyspace.growth_clock = time.thread_time_ns
         effects = Effects()
         context = ServerContext(
             config=config,
@@ -118,9 +124,7 @@ class AsyncServer:
         context = self.context
         context.clients.pop(session.id, None)
         context.pipeline.forget(session)
-        if session.monitor:
-            context.monitors.discard(session)
-            context.pipeline.watch_monitors(bool(context.monitors))
+        stop_monitoring(context, session)
 
     def _follow_configuration(self) -> None:
         """Give every part its options, now and whenever they change."""

@@ -7,6 +7,8 @@ Nothing here is global: two servers in one process have two contexts.
 from __future__ import annotations
 
 import random
+import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from kvorum.acl.users import Users
 from kvorum.clock import Clock
 from kvorum.journal.effects import Effects
 from kvorum.keyspace.table import Keyspace
+from kvorum.observe.debug_settings import DebugSettings
 from kvorum.observe.monitor import stop_monitoring
 
 if TYPE_CHECKING:
@@ -26,6 +29,14 @@ if TYPE_CHECKING:
     from kvorum.session.memory import MemoryLimit
     from kvorum.session.pipeline import Pipeline
     from kvorum.session.session import Session
+
+
+REPLICATION_ID_BYTES = 20
+
+
+def new_replication_id() -> str:
+    """The name of a history of changes that begins now: 40 hexadecimal digits."""
+    return secrets.token_hex(REPLICATION_ID_BYTES)
 
 
 @dataclass(slots=True)
@@ -56,6 +67,10 @@ class ServerContext:
     info_providers: dict[str, Callable[[], dict[str, object]]] = field(default_factory=dict)
     started_ms: int = 0
     loading: bool = False
+    expired_stale_percent: float = 0.0  # of the keys with an expiry, so many have expired and still are there
+    debug: DebugSettings = field(default_factory=DebugSettings)
+    sleep: Callable[[float], None] = time.sleep  # seconds; DEBUG SLEEP holds the whole server up
+    replication_id: str = field(default_factory=new_replication_id)
 
     def stop_monitoring(self, session: Session) -> None:
         """The session is no monitor any more: it was reset or has left."""

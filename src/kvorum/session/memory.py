@@ -26,7 +26,7 @@ class MemoryLimit:
         self._limit_bytes = config.maxmemory
         self.limited = config.maxmemory > 0
         self._evictor.configure(
-            policy=str(config.maxmemory_policy), samples=config.maxmemory_samples,
+            policy=str(config.maxmemory_policy), samples=config.maxmemory_samples
         )  # fmt: skip
         keyspace = self._context.keyspace
         keyspace.lfu = config.maxmemory_policy.endswith("lfu")
