@@ -1,1 +1,1 @@
-""""""
+"""The ``kvorum`` command."""

@@ -1,1 +1,1 @@
-""""""
+"""The one log: the effects of writes, in order."""

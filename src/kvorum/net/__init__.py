@@ -1,1 +1,1 @@
-""""""
+"""Sockets: listeners and the reactor."""

@@ -1,1 +1,1 @@
-""""""
+"""One client: its state, and the pipeline that its commands pass."""

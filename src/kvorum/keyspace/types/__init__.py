@@ -1,1 +1,1 @@
-""""""
+"""The values that are more than a string."""
