@@ -70,9 +70,9 @@ def test_errors_are_values(text: bytes) -> None:
     "text",
     [
         b"\r\n", b"OK\r\n", b"+OK\n", b"+O\rK\r\n", b":\r\n", b":01\r\n", b":1 \r\n", b":9223372036854775808\r\n",
-        b"$x\r\n", b"$-2\r\n", b"$1\r\nab\r\n", b"$99999999999999\r\n", b"*-2\r\n", b"*x\r\n", b"*?\r\n", b"%-1\r\n",
-        b"~-1\r\n", b"#x\r\n", b"_x\r\n", b",\r\n", b",1.x\r\n", b"(\r\n", b"(1a\r\n", b"(--1\r\n", b"(" + b"1" * 5000 + b"\r\n",
-        b"=3\r\ntxt\r\n", b"=-1\r\n", b"*1\r\n" * 1100, b"+" + b"x" * 70000,
+        b"$x\r\n", b"$-2\r\n", b"$1\r\nab\r\n", b"$99999999999999\r\n", b"*-2\r\n", b"*x\r\n", b"*?\r\n",
+        b"%-1\r\n", b"~-1\r\n", b"#x\r\n", b"_x\r\n", b",\r\n", b",1.x\r\n", b"(\r\n", b"(1a\r\n", b"(--1\r\n",
+        b"(" + b"1" * 5000 + b"\r\n", b"=3\r\ntxt\r\n", b"=-1\r\n", b"*1\r\n" * 1100, b"+" + b"x" * 70000,
     ],
 )  # fmt: skip
 def test_nothing_else_is_accepted(text: bytes) -> None:
