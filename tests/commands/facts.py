@@ -12,17 +12,7 @@ from tests.differential.wire import Reply
 
 PROSE = "(prose)"
 FACTS = ("name", "arity", "flags", "first key", "last key", "step", "categories", "tips", "key specs")
-TOPICS = (
-    "since",
-    "group",
-    "doc_flags",
-    "deprecated_since",
-    "replaced_by",
-    "history",
-    "arguments",
-    "summary",
-    "complexity",
-)
+TOPICS = ("since", "group", "doc_flags", "deprecated_since", "replaced_by", "history", "arguments")
 SUBCOMMANDS = 9
 PROSE_FIELDS = frozenset({"summary", "complexity", "notes", "replaced_by"})
 

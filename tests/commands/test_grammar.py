@@ -136,7 +136,9 @@ class TestMultiple:
         arguments = [Key("key"), String("field", optional=True, multiple=True)]
         first, second = decode(arguments, "k"), decode(arguments, "k")
         assert first == second == (b"k", [])
-        assert first[1] is not second[1]  # type: ignore[index]
+        assert isinstance(first, tuple)
+        assert isinstance(second, tuple)
+        assert first[1] is not second[1]
 
     def test_blocks(self, decode: Decode) -> None:
         arguments = [Block("data", Key("key"), String("value"), multiple=True)]

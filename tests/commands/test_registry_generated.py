@@ -1,0 +1,171 @@
+"""Tests that every declared command brings along: arity, keys and the type of its value, beside redis-server.
+
+Requests are made from the argument grammars. A command that redis-server 7.0.15 does not have is held against its
+declaration alone.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kvorum
+import kvorum.commands
+from kvorum import errors
+from kvorum.commands import all_groups
+from kvorum.commands.command import Command
+from kvorum.commands.keyspecs import has_keys
+from kvorum.commands.registry import Registry
+from kvorum.testing.redis_server import RedisServer
+from tests.commands import facts
+from tests.commands.requests import name_words, requests, shortest
+from tests.commands.test_introspection import ask
+from tests.differential.wire import Wire
+
+REGISTRY = Registry(all_groups())
+COMMANDS = list(REGISTRY.everything())
+KEY = b"key"
+EXAMPLES_PER_COMMAND = 30
+
+every_command = pytest.mark.parametrize("command", COMMANDS, ids=[command.name.decode() for command in COMMANDS])
+every_keyed_command = pytest.mark.parametrize(
+    "command",
+    [command for command in COMMANDS if has_keys(command.declaration)],
+    ids=lambda command: command.name.decode(),
+)
+
+
+class OtherValue:
+    """A value that is no string."""
+
+    kind = b"hash"
+    accounted_bytes = 0
+
+    def used_bytes(self) -> int:
+        return 0
+
+    def encoding(self) -> bytes:
+        return b"hashtable"
+
+    def copy(self) -> OtherValue:
+        return OtherValue()
+
+    def elements(self) -> int:
+        return 1
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[kvorum.Server]:
+    with kvorum.Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def our_wire(ours: kvorum.Server) -> Iterator[Wire]:
+    with Wire(ours.host, ours.port) as wire:
+        yield wire
+
+
+@pytest.fixture(scope="module")
+def their_wire(redis_server: RedisServer) -> Iterator[Wire]:
+    with Wire(redis_server.host, redis_server.port) as wire:
+        wire.ask(b"HELLO", b"3")
+        yield wire
+
+
+@pytest.fixture(scope="module")
+def their_names(their_wire: Wire) -> frozenset[bytes]:
+    """Full names of redis-server's commands."""
+    return frozenset(item.value or b"" for item in their_wire.ask(b"COMMAND", b"LIST").items)
+
+
+def wrong_counts(command: Command) -> list[int]:
+    """Numbers of words that the arity forbids."""
+    words = command.declaration.words
+    if command.arity < 0:
+        return [-command.arity - 1] if -command.arity - 1 >= words else []
+    return [count for count in (command.arity - 1, command.arity + 1, command.arity + 20) if count >= words]
+
+
+@every_command
+def test_arity(command: Command, our_wire: Wire, their_wire: Wire, their_names: frozenset[bytes]) -> None:
+    """Too few and too many words are refused, in Redis' words, before anything is executed."""
+    for count in wrong_counts(command):
+        if command.is_container and count > 1:
+            continue  # The second word would be a subcommand.
+        words = name_words(command.declaration)
+        request = words + [b"x"] * (count - len(words))
+        reply = our_wire.ask(*request)
+        assert (reply.kind, reply.value) == (b"-", errors.wrong_arity(command.name))
+        if command.name in their_names and their_wire.ask(*request).kind == b"-":
+            assert their_wire.ask(*request) == reply
+
+
+@every_keyed_command
+@settings(max_examples=EXAMPLES_PER_COMMAND)
+@given(data=st.data())
+def test_keys(command: Command, their_wire: Wire, their_names: frozenset[bytes], data: st.DataObject) -> None:
+    """COMMAND GETKEYS and GETKEYSANDFLAGS agree with redis-server on any request, well-formed or cut short."""
+    words = data.draw(requests(command.declaration))
+    words = words[: len(words) - data.draw(st.integers(min_value=0, max_value=len(words) - command.declaration.words))]
+    if command.name not in their_names:
+        assert all(0 < position < len(words) for position, _ in command.keys(words))
+        return
+    for subcommand in (b"GETKEYS", b"GETKEYSANDFLAGS"):
+        request = (b"COMMAND", subcommand, *words)
+        ours, theirs = ask(REGISTRY, *request), their_wire.ask(*request)
+        assert facts.comparable(ours) == facts.comparable(theirs), words
+
+
+@every_command
+def test_the_shortest_request_is_understood(command: Command) -> None:
+    """The grammar takes what it says that it takes, and the shortest request has the arity that is declared."""
+    if command.handler is None:
+        return
+    words = shortest(command.declaration)
+    assert len(words) == command.arity or len(words) >= -command.arity > 0 or not command.declaration.arguments
+    command.decoder.decode(words)
+
+
+@every_keyed_command
+def test_wrong_type(
+    command: Command, ours: kvorum.Server, our_wire: Wire, their_wire: Wire, their_names: frozenset[bytes]
+) -> None:
+    """A key that holds another type is refused by the same commands as in redis-server, and is left as it was."""
+    if command.name not in their_names or command.declaration.group != "string":
+        return
+    for wire in (our_wire, their_wire):
+        wire.ask(b"FLUSHALL")
+    ours.server.context.keyspace.databases[0].set_object(KEY, OtherValue())
+    their_wire.ask(b"HSET", KEY, b"field", b"value")
+    request = shortest(command.declaration)
+    our_reply, their_reply = our_wire.ask(*request), their_wire.ask(*request)
+    assert (our_reply.value == errors.WRONG_TYPE) == (their_reply.value == errors.WRONG_TYPE)
+    if our_reply.value == errors.WRONG_TYPE:
+        assert our_wire.ask(b"TYPE", KEY).value == b"hash"
+
+
+def test_every_command_is_described() -> None:
+    for command in COMMANDS:
+        assert command.declaration.summary, command
+        assert command.declaration.complexity or command.is_container, command
+
+
+def test_every_decorated_function_is_registered() -> None:
+    """A decorator can be lost in compilation, and a module can be forgotten in the list: count them in the sources."""
+    folder = Path(kvorum.commands.__file__).parent
+    decorated = {
+        decorator.args[0].value
+        for path in folder.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+        for decorator in node.decorator_list
+        if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute)
+        if decorator.func.attr == "command" and decorator.args and isinstance(decorator.args[0], ast.Constant)
+    }
+    assert decorated - {command.declaration.name for command in COMMANDS} == set()
