@@ -173,7 +173,7 @@ class Sampler:
     def __init__(self, clock: Clock, config: Config) -> None:
         self._clock = clock
         self._config = config
-        self._ends_ns = 0
+        self._began_ns = clock.monotonic_ns()
         self._seen: dict[str, _Seen] = {}
         self._written: dict[str, int] = {}
 
@@ -198,9 +198,9 @@ class Sampler:
     def take_repeated(self, at_once: bool = False) -> list[_Seen]:
         """What was only counted in the interval that is over, if it is (or ``at_once``); a new one begins then."""
         now_ns = self._clock.monotonic_ns()
-        if now_ns < self._ends_ns and not at_once:
+        if now_ns - self._began_ns < self._config.log_sampling_interval * 1_000_000_000 and not at_once:
             return []
-        self._ends_ns = now_ns + self._config.log_sampling_interval * 1_000_000_000
+        self._began_ns = now_ns
         repeated = [seen for seen in self._seen.values() if seen.repeated]
         self._seen.clear()
         self._written.clear()
@@ -330,10 +330,6 @@ def open_logger(config: Config, clock: Clock, stream: TextIO | None = None) -> L
     :raises StartupError: a file or the directory cannot be used.
     """
     outputs: list[Output] = []
-    if config.logfile:
-        outputs.append(FileOutput(Path(config.dir, config.logfile), Line.text, clock))
-    else:
-        outputs.append(StreamOutput(stream or sys.stdout))
     if config.logdir:
         directory = Path(config.dir, config.logdir)
         try:
@@ -341,6 +337,11 @@ def open_logger(config: Config, clock: Clock, stream: TextIO | None = None) -> L
         except OSError as error:
             raise StartupError(f"logdir {directory}: {error.strerror}") from None
         outputs.append(FileOutput(directory / JSON_FILE, Line.json, clock))
+    # Last, so that who has read a line there finds it everywhere.
+    if config.logfile:
+        outputs.append(FileOutput(Path(config.dir, config.logfile), Line.text, clock))
+    else:
+        outputs.append(StreamOutput(stream or sys.stdout))
     logger = Logger(Outputs(clock, Sampler(clock, config), outputs), [_redact_fields, _hand_over], {})
 
     def follow_level(config: Config) -> None:
