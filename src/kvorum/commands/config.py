@@ -66,7 +66,6 @@ def config_set(call: Call, words: list[bytes]) -> Status:
     since="2.8.0",
     arity=2,
     flags=FLAGS,
-    tips=["request_policy:all_nodes", "response_policy:all_succeeded"],
     complexity="O(N) where N is the number of options and of lines in the file",
     summary="Writes the present values into the configuration file.",
 )
@@ -86,7 +85,6 @@ def config_rewrite(call: Call) -> Status:
     since="2.0.0",
     arity=2,
     flags=FLAGS,
-    tips=["request_policy:all_nodes", "response_policy:all_succeeded"],
     complexity="O(N) where N is the number of commands",
     summary="Sets the counters shown by INFO to zero.",
 )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SERVER = Group("server")
 
 DANGEROUS = Category.KEYSPACE | Category.DANGEROUS
-FLUSH_MODE = OneOf("flush-type", Token("async", since="4.0.0"), Token("sync", since="6.2.0"), optional=True)
+FLUSH_MODE = OneOf("async", Token("async", since="4.0.0"), Token("sync", since="6.2.0"), optional=True)
 FLUSH_HISTORY = [("4.0.0", "Option `ASYNC`."), ("6.2.0", "Option `SYNC`.")]
 FLUSH_TIPS = ["request_policy:all_shards", "response_policy:all_succeeded"]
 
@@ -212,7 +212,7 @@ def monitor(call: Call) -> Status | Marker:
     arity=-1,
     flags=Flag.ADMIN | Flag.NOSCRIPT | Flag.LOADING | Flag.STALE | Flag.NO_MULTI | Flag.SENTINEL | Flag.ALLOW_BUSY,
     arguments=[
-        OneOf("save-selector", Token("nosave"), Token("save"), optional=True),
+        OneOf("nosave_save", Token("nosave"), Token("save"), optional=True),
         Token("now", optional=True, since="7.0.0"),
         Token("force", optional=True, since="7.0.0"),
         Token("abort", optional=True, since="7.0.0"),
