@@ -124,6 +124,10 @@ def test_help_has_redis_layout(client: Container) -> None:
         (Block("data", Key("key"), String("value"), multiple=True), "<key> <value> [<key> <value> ...]"),
         (OneOf("state", Token("on"), Token("off")), "(ON|OFF)"),
         (OneOf("type", Token("a"), Token("b"), token="TYPE", optional=True), "[TYPE (A|B)]"),
+        (
+            OneOf("filter", Integer("id", "ID", optional=True), String("user", "USER"), multiple=True),
+            "(ID <id>|USER <user>) ...",
+        ),
         (String("get", "GET", optional=True, multiple=True, multiple_token=True), "[GET <get> [GET <get> ...]]"),
     ],
 )

@@ -221,23 +221,27 @@ class Argument:
     @property
     def usage(self) -> str:
         """The argument as HELP and the documentation write it, such as ``[COUNT <count>]``."""
+        return f"[{self._given_usage()}]" if self.optional else self._given_usage()
+
+    def _given_usage(self) -> str:
+        """The argument where it is present."""
         value = self._value_usage()
-        if self.token is not None and self.kind is not Kind.PURE_TOKEN:
-            word = self.token or '""'
-            repeated = f" [{word} {value} ...]" if self.multiple_token else f" [{value} ...]" if self.multiple else ""
-            text = f"{word} {value}{repeated}"
-        else:
-            text = f"{value} [{value} ...]" if self.multiple else value
-        return f"[{text}]" if self.optional else text
+        token = "" if self.token is None or self.kind is Kind.PURE_TOKEN else self.token + " "
+        if not self.multiple:
+            return token + value
+        if self.kind is Kind.ONEOF:
+            return f"{token}{value} ..."
+        return f"{token}{value} [{token if self.multiple_token else ''}{value} ...]"
 
     def _value_usage(self) -> str:
         if self.kind is Kind.PURE_TOKEN:
-            return self.token or '""'
+            return self.token or ""
         if self.kind is Kind.BLOCK:
             return " ".join(argument.usage for argument in self.arguments)
         if self.kind is Kind.ONEOF:
-            alternatives = "|".join(argument.usage for argument in self.arguments)
-            return alternatives if self.optional and self.token is None else f"({alternatives})"
+            alternatives = "|".join(argument._given_usage() for argument in self.arguments)
+            bracketed = self.optional and self.token is None and not self.multiple
+            return alternatives if bracketed else f"({alternatives})"
         return f"<{self.name}>"
 
 
