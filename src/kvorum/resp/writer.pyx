@@ -14,7 +14,9 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
 from kvorum.errors import CommandError
-from kvorum.resp.numbers cimport DOUBLE_CHARACTERS, INTEGER_CHARACTERS, write_double, write_integer, write_unsigned
+from kvorum.resp.numbers cimport (
+    DIGIT_PAIRS, DOUBLE_CHARACTERS, INTEGER_CHARACTERS, write_double, write_integer, write_unsigned,
+)
 from kvorum.resp.span cimport Span
 from kvorum.resp.types cimport Attribute, BigNumber, Members, Pairs, Push, Status, Verbatim
 from kvorum.resp.types import NULL_ARRAY as null_array_marker, WRITTEN as written_marker
@@ -287,32 +289,38 @@ cdef class Writer:
         return self.line(c'+', text, size)
 
     cdef int bulk(self, Span span) except -1:
-        cdef char* out
-        cdef Py_ssize_t length
         if span.data == NULL:
             return self.null()
-        if span.size >= BY_REFERENCE:
-            self.header(c'$', span.size)
-            return self.payload(span.data, span.size, span.owner)
-        if self.capacity - self.size < span.size + INTEGER_CHARACTERS + 5:
-            self.grow(span.size + INTEGER_CHARACTERS + 5)
-        out = self.buffer + self.size
+        return self.bulk_data(span.data, span.size, span.owner)
+
+    cdef int bulk_data(self, const char* data, Py_ssize_t size, PyObject* owner) except -1:
+        cdef char* start
+        cdef char* out
+        if size >= BY_REFERENCE:
+            self.header(c'$', size)
+            return self.payload(data, size, owner)
+        if self.capacity - self.size < size + INTEGER_CHARACTERS + 5:
+            self.grow(size + INTEGER_CHARACTERS + 5)
+        start = out = self.buffer + self.size
         out[0] = c'$'
-        if span.size < 10:
-            out[1] = <char>(c'0' + span.size)
+        if size < 10:
+            out[1] = <char>(c'0' + size)
             out += 2
+        elif size < 100:
+            out[1] = DIGIT_PAIRS[size * 2]
+            out[2] = DIGIT_PAIRS[size * 2 + 1]
+            out += 3
         else:
-            out += 1 + write_unsigned(out + 1, span.size)
+            out += 1 + write_unsigned(out + 1, size)
         out[0] = c'\r'
         out[1] = c'\n'
-        out += 2
-        memcpy(out, span.data, span.size)
-        out += span.size
+        memcpy(out + 2, data, size)
+        out += size + 2
         out[0] = c'\r'
         out[1] = c'\n'
-        length = out + 2 - (self.buffer + self.size)
-        self.size += length
-        self.pending += length
+        size = out + 2 - start
+        self.size += size
+        self.pending += size
         return 0
 
     cpdef int integer(self, long long number) except -1:
@@ -371,13 +379,9 @@ cdef class Writer:
         return self.line(c'+', PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
 
     cpdef int string(self, bytes data) except -1:
-        cdef Span span
         if data is None:
             return self.null()
-        span.data = PyBytes_AS_STRING(data)
-        span.size = PyBytes_GET_SIZE(data)
-        span.owner = <PyObject*>data
-        return self.bulk(span)
+        return self.bulk_data(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), <PyObject*>data)
 
     cpdef int append(self, bytes data) except -1:
         if data is None:
