@@ -15,6 +15,13 @@ from tests.differential.wire import Wire
 PairMaker = Callable[[int], Pair]
 
 
+@pytest.fixture(scope="session")
+def kvorum_server() -> Iterator[KvorumServer]:
+    """kvorum as the other folders have it, and with DEBUG, which the redis-server of the tests has as well."""
+    with KvorumServer("--enable-debug-command", "yes") as server:
+        yield server
+
+
 @pytest.fixture
 def open_pair(redis_server: RedisServer, kvorum_server: KvorumServer) -> Iterator[PairMaker]:
     """``open_pair(protocol)``: connections to both servers, which are empty."""

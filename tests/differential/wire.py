@@ -14,7 +14,7 @@ from typing import Self
 TIMEOUT_S = 20.0
 RECEIVE_BYTES = 1 << 16
 
-AGGREGATES = {b"*": 1, b"~": 1, b">": 1, b"%": 2}
+AGGREGATES = {b"*": 1, b"~": 1, b">": 1, b"%": 2, b"|": 2}
 STRINGS = (b"$", b"=", b"!")
 
 

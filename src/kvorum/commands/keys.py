@@ -1,3 +1,4 @@
+# cython: annotation_typing=True
 """The generic commands: what can be done with a key whatever its value is.
 
 Looking for keys (EXISTS, TYPE, KEYS, SCAN, RANDOMKEY), removing and renaming them, and their expiry. The keyspace does
@@ -122,10 +123,6 @@ def remove_keys(call: Call, lazily: bool) -> int:
     summary="Counts how many of the keys exist; one that is named twice counts twice.",
 )
 def exists(call: Call) -> int:
-    return count_existing(call)
-
-
-def count_existing(call: Call) -> int:
     found = 0
     for position in range(1, call.argc):
         if call.db.contains(call.argv[position]):
@@ -176,12 +173,10 @@ def type_(call: Call, key: bytes) -> Status:
 )
 def keys(call: Call, pattern: bytes | None) -> list[bytes]:
     glob = Glob(b"*" if pattern is None else pattern)
-    before = len(call.db)
     found: list[bytes] = []
     for step in call.db.key_steps(KEYS_STEP):
         found += step if glob.is_everything else filter(glob.matches, step)
-    # Expired keys that the walk removed may have let the table shrink, and then it may have seen a key twice.
-    return found if len(call.db) == before else list(dict.fromkeys(found))
+    return found
 
 
 @KEYS.command(

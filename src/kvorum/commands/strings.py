@@ -12,9 +12,10 @@ becomes DEL, INCRBYFLOAT becomes the value that it computed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from kvorum import errors
-from kvorum.commands.arguments import string_expiry
+from kvorum.commands.arguments import integer, string_expiry
 from kvorum.commands.call import Call
 from kvorum.commands.lcs import CELL_BYTES, fill_table, walk_table
 from kvorum.commands.spec import (
@@ -232,10 +233,10 @@ def getdel(call: Call, key: bytes) -> bytes | None:
         Key("key"),
         OneOf(
             "expiration",
-            Integer("seconds", "EX", late=True),
-            Integer("milliseconds", "PX", late=True),
-            UnixTime("unix-time-seconds", "EXAT", late=True),
-            UnixTime("unix-time-milliseconds", "PXAT", late=True),
+            Integer("seconds", "EX", parse=bytes),
+            Integer("milliseconds", "PX", parse=bytes),
+            UnixTime("unix-time-seconds", "EXAT", parse=bytes),
+            UnixTime("unix-time-milliseconds", "PXAT", parse=bytes),
             Token("persist"),
             optional=True,
         ),
@@ -243,7 +244,7 @@ def getdel(call: Call, key: bytes) -> bytes | None:
     complexity="O(1)",
     summary="Gives the string at a key and changes its expiry.",
 )
-def getex(call: Call, key: bytes, expiration: tuple[bytes, int] | None) -> bytes | None:
+def getex(call: Call, key: bytes, expiration: tuple[bytes, Any] | None) -> bytes | None:
     value = call.db.get_string(key)
     if value is None or expiration is None:
         return value
@@ -253,7 +254,7 @@ def getex(call: Call, key: bytes, expiration: tuple[bytes, int] | None) -> bytes
             call.changed()
             call.propagate(b"PERSIST", key)
         return value
-    expire_ms = string_expiry(word, amount, call.now_ms, b"getex")
+    expire_ms = string_expiry(word, integer(amount), call.now_ms, b"getex")
     call.changed()
     if expire_ms <= call.now_ms:
         call.db.delete(key)
@@ -279,7 +280,7 @@ def getex(call: Call, key: bytes, expiration: tuple[bytes, int] | None) -> bytes
 def mget(call: Call) -> object:
     call.reply.array(call.argc - 1)
     for position in range(1, call.argc):
-        call.reply.bulk(call.db.read_string(call.argv[position]))
+        call.reply.bulk(call.db.read_string_or_absent(call.argv[position]))
     return WRITTEN
 
 

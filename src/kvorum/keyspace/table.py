@@ -387,6 +387,8 @@ class Database:
     def get_range(self, key: bytes, start: int, end: int) -> bytes:
         """The bytes from ``start`` to ``end``, both inclusive; negative ones count from the end. A read."""
         text = self.get_string(key) or b""
+        if start < 0 and end < 0 and start > end:
+            return b""  # before anything is clipped, as in Redis
         if start < 0:
             start = max(start + len(text), 0)
         if end < 0:
@@ -613,22 +615,24 @@ class Database:
 
         A key that is there from the first call to the last is returned. One may be returned twice.
         """
-        keys: list[bytes] = []
-        due: list[_Entry] = []
-        for slot, hash_, entry in self._from(cursor):
-            if len(keys) >= count:
-                cursor = slot << CURSOR_HASH_BITS | hash_ >> _DROPPED_BITS
-                break
-            if self._is_due(entry):
-                due.append(entry)
-            else:
-                keys.append(entry.key)
-        else:
-            cursor = 0
+        cursor, keys, due = self._page(cursor, count)
         if self.keyspace.expiry_mode == EXPIRY_DELETE:
             for entry in due:
                 self._expire(entry)
         return cursor, keys
+
+    def _page(self, cursor: int, count: int) -> tuple[int, list[bytes], list[_Entry]]:
+        """The next cursor, the living keys from a cursor on, and the expired entries that were met."""
+        keys: list[bytes] = []
+        due: list[_Entry] = []
+        for slot, hash_, entry in self._from(cursor):
+            if len(keys) >= count:
+                return slot << CURSOR_HASH_BITS | hash_ >> _DROPPED_BITS, keys, due
+            if self._is_due(entry):
+                due.append(entry)
+            else:
+                keys.append(entry.key)
+        return 0, keys, due
 
     def _from(self, cursor: int) -> Iterator[tuple[int, int, _Entry]]:
         contents = self._contents
@@ -640,10 +644,10 @@ class Database:
                 yield slot, hash_, contents.entries[key]
 
     def key_steps(self, count: int) -> Iterator[list[bytes]]:
-        """All keys, about ``count`` at a time. Nothing may be changed between two steps."""
+        """All living keys, about ``count`` at a time. Removes nothing; nothing may be changed between two steps."""
         cursor = 0
         while True:
-            cursor, keys = self.scan(cursor, count)
+            cursor, keys, _ = self._page(cursor, count)
             yield keys
             if cursor == 0:
                 return

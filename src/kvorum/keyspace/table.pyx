@@ -271,12 +271,14 @@ cdef class Keyspace:
     cdef uint64_t free_stores(self, uint64_t budget) except? 0:
         cdef Store* store = self.detached
         cdef uint64_t freed = 0
+        cdef uint64_t before
         cdef bint finished
         if store == NULL or self.freeing:
             return 0
         self.freeing = True
+        before = store.count
         freed = free_steps(store, budget, &finished)
-        self.freed_lazily += freed
+        self.freed_lazily += before - store.count
         if finished:
             self.detached = store.following
             free(store)
@@ -413,6 +415,12 @@ cdef int object_payload(object value, Payload* payload) except -1:
     return 0
 
 
+cdef tuple living_page(Database database, uint64_t cursor, long long count):
+    """About ``count`` keys from a cursor on, without those that have expired, and the next cursor; changes nothing."""
+    cdef list keys = database.gather(&cursor, count, [])
+    return cursor, keys
+
+
 cdef class Database:
     def __cinit__(self, Keyspace keyspace not None, int index):
         self.keyspace = keyspace
@@ -543,6 +551,10 @@ cdef class Database:
         cdef Span text = self.read_string(key)
         if text.data == NULL:
             text.data = self.keyspace.digits[0]
+            text.size = 0
+            return text
+        if start < 0 and end < 0 and start > end:       # empty before anything is clipped, as in Redis
+            text.owner = NULL
             text.size = 0
             return text
         if start < 0:
@@ -1073,9 +1085,9 @@ cdef class Database:
         return cursor, keys
 
     def key_steps(self, long long count):
-        cdef uint64_t cursor = 0
+        cursor = 0
         while True:
-            cursor, keys = self.scan(cursor, count)
+            cursor, keys = living_page(self, cursor, count)
             yield keys
             if cursor == 0:
                 return
