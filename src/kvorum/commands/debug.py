@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kvorum import errors
-from kvorum.commands.arguments import non_negative_integer
 from kvorum.commands.grammar import integer
 from kvorum.commands.objects import references
 from kvorum.commands.spec import DocFlag, Flag, Group
@@ -24,6 +23,7 @@ from kvorum.observe.debug_settings import PACKED_DEFAULT_BYTES, PACKED_LIMIT_BYT
 from kvorum.observe.digest import digest_of_everything, digest_of_value
 from kvorum.observe.process import crash
 from kvorum.observe.table_report import growth_report, table_report
+from kvorum.resp.numbers import parse_integer
 from kvorum.resp.types import OK, WRITTEN, Attribute, BigNumber, Marker, Members, Push, Status, Verbatim
 
 if TYPE_CHECKING:
@@ -168,9 +168,9 @@ def digest_value(call: Call, keys: list[bytes]) -> list[Status]:
     3,
 )
 def populate(call: Call, args: list[bytes]) -> Status:
-    count = non_negative_integer(args[0])
+    count = natural_number(args[0])
     prefix = args[1] if len(args) > 1 else b"key"
-    size = non_negative_integer(args[2]) if len(args) > 2 else 0
+    size = natural_number(args[2]) if len(args) > 2 else 0
     database = call.db
     for number in range(count):
         key = b"%s:%d" % (prefix, number)
@@ -178,6 +178,14 @@ def populate(call: Call, args: list[bytes]) -> Status:
             value = b"value:%d" % number
             database.set_string(key, value[:size].ljust(size, b"\0") if size else value)
     return OK
+
+
+def natural_number(word: bytes) -> int:
+    """An integer from 0 on; anything else has the one error."""
+    number = parse_integer(word)
+    if number is None or number < 0:
+        raise CommandError(errors.MUST_BE_POSITIVE)
+    return number
 
 
 @subcommand("OBJECT <key>", "How a value is kept.", 1)

@@ -10,11 +10,12 @@ from kvorum.commands.spec import Flag, Group, String
 from kvorum.errors import CommandError
 from kvorum.observe.latency_doctor import latency_graph, latency_report
 from kvorum.observe.process import huge_page_bytes
-from kvorum.resp.types import Verbatim
+from kvorum.resp.types import Pairs, Verbatim
 
 if TYPE_CHECKING:
     from kvorum.commands.call import Call
     from kvorum.commands.command import Command
+    from kvorum.commands.histogram import Histogram
 
 SERVER = Group("server")
 FLAGS = Flag.ADMIN | Flag.NOSCRIPT | Flag.LOADING | Flag.STALE
@@ -71,17 +72,17 @@ LATENCY.help(since="2.8.13")
     complexity="O(N) where N is the number of commands with calls",
     summary="How many calls of each command, or of the given ones, took up to so many microseconds.",
 )
-def latency_histogram(call: Call, names: list[bytes]) -> dict[bytes, dict[bytes, object]]:
+def latency_histogram(call: Call, names: list[bytes]) -> Pairs:
     registry = call.server.registry
     commands = list(registry.everything()) if not names else asked_for(registry.get(name) for name in names)
-    return {
-        command.name: {
-            b"calls": command.histogram.total,
-            b"histogram_usec": dict(command.histogram.cumulative()),
-        }
-        for command in commands
-        if command.histogram is not None
-    }
+    return Pairs(
+        [(command.name, described(command.histogram)) for command in commands if command.histogram is not None]
+    )
+
+
+def described(histogram: Histogram) -> dict[bytes, object]:
+    """How many calls there were, and how many of them took no longer than so many microseconds."""
+    return {b"calls": histogram.total, b"histogram_usec": dict(histogram.cumulative())}
 
 
 def asked_for(found: Iterable[Command | None]) -> list[Command]:
