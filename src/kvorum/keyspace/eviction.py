@@ -86,7 +86,10 @@ class Evictor:
         """Sample every database; False: there is nothing to sample."""
         found = False
         pool = self._pool
-        for database in self._keyspace.databases:
+        databases = self._keyspace.databases
+        # Among equal scores the last one found goes first: each database takes its turn to be the last.
+        self._next_database = (self._next_database + 1) % len(databases)
+        for database in databases[self._next_database :] + databases[: self._next_database]:
             if not self._evictable(database):
                 continue
             sample = database.eviction_sample(self._samples, self._volatile_only, measure)
@@ -96,7 +99,7 @@ class Evictor:
                 candidate = (score, index, key)
                 if candidate not in pool:
                     pool.append(candidate)
-        pool.sort()
+        pool.sort(key=_score)
         del pool[:-POOL_SIZE]
         return found
 
@@ -112,3 +115,7 @@ class Evictor:
 
     def _evictable(self, database: Database) -> int:
         return database.volatile_count if self._volatile_only else len(database)
+
+
+def _score(candidate: tuple[int, int, bytes]) -> int:
+    return candidate[0]

@@ -368,7 +368,7 @@ cdef int change_expiry(Store* store, Entry** place, int64_t expire_ms) noexcept:
 # Freeing a store that was put aside
 
 cdef uint64_t free_steps(Store* store, uint64_t budget, bint* finished) except? 0:
-    """Free up to about ``budget`` entries of a store that no database refers to; how many entries were freed."""
+    """Free up to about ``budget`` entries of a store that no database refers to; the work done, in entries."""
     cdef uint64_t freed = 0
     cdef Slot* group
     cdef Slot* slot
@@ -376,7 +376,7 @@ cdef uint64_t free_steps(Store* store, uint64_t budget, bint* finished) except? 
     finished[0] = False
     freed = volatile_free_chunks(&store.volatiles, budget / CHUNK_COST + 1, &store.expiry_bytes) * CHUNK_COST
     if store.volatiles.chunk_count > 0:
-        return 0
+        return freed
     while store.directory != NULL and freed < budget:
         number = store.freed_slots >> GROUP_BITS
         group = store.directory.groups[number]
