@@ -160,13 +160,16 @@ def _expression(tokens: list[_Token]) -> Callable[[bytes], bool]:
         else:
             stretches[-1].append(_expression_of_set(token))
     parts = [b"".join(stretch) for stretch in stretches]
-    source = parts[0]
-    for part in parts[1:-1]:
-        source += b"(?>.*?" + part + b")"
-    if len(parts) > 1:
-        source += b".*" + parts[-1]
-    search = re.compile(source, re.DOTALL).fullmatch
-    return lambda subject: search(subject) is not None and subject != b""
+    if len(parts) == 3 and not parts[0] and not parts[2]:
+        find = re.compile(parts[1], re.DOTALL).search
+    else:
+        source = parts[0] + b"".join(b"(?>.*?" + part + b")" for part in parts[1:-1])
+        if len(parts) == 1:
+            source += b"\\Z"
+        elif parts[-1]:
+            source += b".*" + parts[-1] + b"\\Z"
+        find = re.compile(source, re.DOTALL).match
+    return lambda subject: find(subject) is not None
 
 
 def _expression_of_set(members: frozenset[int]) -> bytes:

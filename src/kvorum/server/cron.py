@@ -61,6 +61,7 @@ class Cron:
         if now_ns >= self._next_second_ns:
             self._next_second_ns = now_ns + 1_000_000_000
             self._reactor.cron()
+            context.log.flush_repeated()
         context.effects.commit()
         if self._loop is not None:
             delay_s = EAGER_TICK_S if freeing else 1 / context.config.hz

@@ -68,6 +68,7 @@ class AsyncServer:
         self._clock = clock or SystemClock()
         self._random = randomness or random.Random()
         self._log = log if log is not None else open_logger(config, self._clock)
+        self._owns_log = log is None
         self._closed = False
         self._stopping: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -76,7 +77,7 @@ class AsyncServer:
         self.host = ""
         self.port = 0
         self.context = self._compose()
-        self.reactor = Reactor(self.context, self.context.effects.commit)
+        self.reactor = Reactor(self.context)
         watch_counters(self.context, self.reactor)
         self._cron = Cron(self.context, self.reactor)
         self._follow_configuration()
@@ -191,7 +192,7 @@ class AsyncServer:
             self.reactor.listen(open_unix(config.unixsocket, config.unixsocketperm, config.tcp_backlog), True)
             self._unix_path = Path(config.unixsocket)
             self._unix_inode = self._unix_path.stat().st_ino
-        self.reactor.attach(self._loop, getattr(self._loop, "selector_fd", -1))
+        self.reactor.attach(self._loop)
         self._cron.start(self._loop)
         self._log.notice("Ready to accept connections", port=self.port)
         return self
@@ -221,6 +222,8 @@ class AsyncServer:
         if self._stopping is not None:
             self._stopping.set()
         self._log.notice("Bye")
+        if self._owns_log:
+            self._log.close()
 
     def _remove_socket(self, path: Path) -> None:
         """Remove our Unix socket, unless another server has put its own in that place."""
