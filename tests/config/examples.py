@@ -33,6 +33,7 @@ SPECIAL = {
     "appenddirname": ("otherdir", "a/b"),
     "activedefrag": ("no", "yes"),
     "dir": ("/", "/nowhere/at/all"),
+    "databases": ("1000", "100000"),
 }
 
 

@@ -206,6 +206,7 @@ NOTIFY_ALL = (
 
 MAX_BIND_ADDRESSES = 16
 MAX_HOST_LENGTH = 256
+MAX_DATABASES = 65536  # redis-server takes any number, and then aborts when memory does not suffice
 PROC_TITLE_VARIABLES = frozenset(
     ("title", "listen-addr", "server-mode", "config-file", "port", "tls-port", "unixsocket")
 )
@@ -224,6 +225,10 @@ def _not_a_path(kind: str, name: str, required: bool = True) -> Check:
         return f"{name} can't be a path, just a {kind}" if "/" in value or "\\" in value else None
 
     return check
+
+
+def _not_too_many_databases(value: int) -> str | None:
+    return f"there cannot be more than {MAX_DATABASES} databases" if value > MAX_DATABASES else None
 
 
 def _no_defragmentation(value: bool) -> str | None:
@@ -374,7 +379,7 @@ class Options:
     )
 
     _data = Topic("Data")
-    databases = Integer(16, 1, INT_MAX, "Number of databases.", mutable=False)
+    databases = Integer(16, 1, INT_MAX, "Number of databases.", mutable=False, check=_not_too_many_databases)
     active_expire_effort = Integer(1, 1, 10, "How hard expired keys are looked for.")
     notify_keyspace_events = KeyspaceEvents(
         NotifyFlag(0), NOTIFY_CHARACTERS, NOTIFY_ALL, "Which events of keys are published.", effect=LATER
