@@ -212,7 +212,7 @@ def stats(server: ServerContext) -> Fields:
         "expired_keys": statistics.count("expired_keys"),
         "expired_stale_perc": f"{server.expired_stale_percent:.2f}",
         "expired_time_cap_reached_count": statistics.count("expired_time_cap_reached_count"),
-        "expire_cycle_cpu_milliseconds": statistics.count("expire_cycle_cpu_milliseconds"),
+        "expire_cycle_cpu_milliseconds": statistics.expire_cycle_ns // 1_000_000,
         "evicted_keys": statistics.count("evicted_keys"),
         "evicted_clients": statistics.count("evicted_clients"),
         "total_eviction_exceeded_time": statistics.count("total_eviction_exceeded_time"),

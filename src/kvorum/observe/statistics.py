@@ -15,8 +15,10 @@ from collections.abc import Callable
 # Kinds of errors that are counted apart. Scripts can return any word as an error code; the rest goes into one bin.
 MAX_ERROR_CODES = 128
 OVERFLOW_CODE = b"ERRORSTATS_OVERFLOW"
-# Rates are means over the last so many samples, which cron takes every 100 ms.
+# Rates are means over the last so many samples, which are 100 ms apart, however often cron comes by.
 SAMPLES = 16
+SAMPLE_PERIOD_NS = 100_000_000
+EARLY_NS = 10_000_000
 
 Source = Callable[[], int]
 
@@ -59,10 +61,12 @@ class Statistics:
         self._sources: dict[str, Source] = {}
         self._baselines: dict[str, int] = {}
         self._rates: dict[str, Rate] = {}
+        self._next_sample_ns = 0
         self.errors: dict[bytes, int] = {}
         self.error_replies = 0
         self.unexpected_error_replies = 0
         self.peak_memory_bytes = 0
+        self.expire_cycle_ns = 0
         self.startup_memory_bytes = 0
         self.startup_rss_bytes = 0
         self.full_syncs = 0
@@ -87,7 +91,10 @@ class Statistics:
         return 0 if rate is None else rate.per_second
 
     def sample(self, now_ns: int) -> None:
-        """Measure the rates; cron calls this every 100 ms with the monotonic clock."""
+        """Measure the rates, if it is time; cron calls this at each tick with the monotonic clock."""
+        if now_ns < self._next_sample_ns:
+            return
+        self._next_sample_ns = now_ns + SAMPLE_PERIOD_NS - EARLY_NS
         for name, rate in self._rates.items():
             rate.sample(self.count(name), now_ns)
 
@@ -110,6 +117,7 @@ class Statistics:
         self.errors = {}
         self.error_replies = 0
         self.unexpected_error_replies = 0
+        self.expire_cycle_ns = 0
         self.full_syncs = 0
         self.partial_syncs = 0
         self.refused_partial_syncs = 0

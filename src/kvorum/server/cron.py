@@ -48,6 +48,14 @@ class Cron:
         now_ns = context.clock.monotonic_ns()
         now_ms = context.pipeline.set_time()
         self.ticks += 1
+        freeing = not context.debug.cron_paused and self._work(now_ms, now_ns)
+        if self._loop is not None:
+            delay_s = EAGER_TICK_S if freeing else 1 / context.config.hz
+            self._timer = self._loop.call_later(delay_s, self._tick)
+
+    def _work(self, now_ms: int, now_ns: int) -> bool:
+        """All that is due; whether there is more to free."""
+        context = self._context
         if context.pipeline.gates & PAUSED:
             if now_ms >= context.pipeline.pause_until_ms:
                 context.pipeline.unpause()
@@ -63,13 +71,15 @@ class Cron:
             self._reactor.cron()
             context.log.flush_repeated()
         context.effects.commit()
-        if self._loop is not None:
-            delay_s = EAGER_TICK_S if freeing else 1 / context.config.hz
-            self._timer = self._loop.call_later(delay_s, self._tick)
+        return freeing
 
     def _expire(self) -> None:
         """Delete what has expired although nobody asked for it, for a bounded time."""
         context = self._context
+        began_ns = context.clock.monotonic_ns()
         context.expired_stale_percent = self._expiry.run(
             context.clock.monotonic_ns, hz=context.config.hz, effort=context.config.active_expire_effort
         )
+        spent_ns = context.clock.monotonic_ns() - began_ns
+        context.statistics.expire_cycle_ns += spent_ns
+        context.latency.offer("expire-cycle", spent_ns // 1_000_000, context.keyspace.now_ms)

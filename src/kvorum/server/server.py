@@ -188,6 +188,7 @@ class AsyncServer:
             self.reactor.listen(listener, False)
         if listeners:
             self.host, self.port = listeners[0].getsockname()[:2]
+        self.context.info_providers["server"] = lambda: {"tcp_port": self.port}
         if config.unixsocket:
             self.reactor.listen(open_unix(config.unixsocket, config.unixsocketperm, config.tcp_backlog), True)
             self._unix_path = Path(config.unixsocket)
