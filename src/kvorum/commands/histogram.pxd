@@ -1,6 +1,13 @@
 """C side of the duration histogram; ``histogram.py`` is compiled with these types."""
 cimport cython
 
+cdef long long LARGEST_NS
+cdef long long EXACT_BELOW
+cdef long long HALF
+cdef Py_ssize_t COUNTERS
+cdef long long FIRST_LEVEL_NS
+cdef long long LAST_LEVEL_NS
+
 
 @cython.locals(shift=cython.int)
 cdef int counter_of(long long nanoseconds) noexcept
