@@ -23,7 +23,7 @@ lint: python  ## check style and types
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
-	@PATH="$$PWD/$(VENV):$$PATH" cython-lint src
+	@$(VENV)/python tools/lint_cython.py src
 
 format: python  ## put all files into the one format
 	@$(DEVELOP) dev --no-build
