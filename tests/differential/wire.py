@@ -93,6 +93,10 @@ class Wire:
         self._socket.sendall(b"".join(requests))
         return [self.read() for _ in requests]
 
+    def send(self, *words: bytes) -> None:
+        """One command whose reply, if it has one, is read later."""
+        self._socket.sendall(encode_command(words))
+
     def read(self) -> Reply:
         """The next reply."""
         while (found := read_reply(self._buffer, 0)) is None:

@@ -192,9 +192,8 @@ def natural_number(word: bytes) -> int:
 def object_(call: Call, args: list[bytes]) -> Status:
     key = args[0]
     value = present(call, key)
-    encoding = call.db.encoding(key)
-    clock = call.db.clock(key)
-    idle_seconds = call.db.idle_seconds(key)
+    encoding = call.db.encoding(key) or b""
+    clock, idle_seconds = call.db.clock(key) or 0, call.db.idle_seconds(key) or 0
     return Status(
         b"Value at:0x%x refcount:%d encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d"
         % (id(value), references(call, key, encoding), encoding, serialized_length(value), clock, idle_seconds)
@@ -230,7 +229,7 @@ def sdslen(call: Call, args: list[bytes]) -> Status:
         raise CommandError(errors.NOT_AN_SDS)
     return Status(
         b"key_sds_len:%d, key_sds_avail:0, key_zmalloc: %d, val_sds_len:%d, val_sds_avail:0, val_zmalloc: %d"
-        % (len(key), len(key), len(value), call.db.entry_bytes(key) - len(key))
+        % (len(key), len(key), len(value), (call.db.entry_bytes(key) or 0) - len(key))
     )
 
 

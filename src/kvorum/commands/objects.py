@@ -123,10 +123,10 @@ def object_refcount(call: Call, key: bytes) -> int | None:
     return None if encoding is None else references(call, key, encoding)
 
 
-def references(call: Call, key: bytes, encoding: bytes) -> int:
+def references(call: Call, key: bytes, encoding: bytes | None) -> int:
     """The reference count that Redis would show."""
     config = call.server.config
     shares = config.maxmemory == 0 or config.maxmemory_policy not in LFU_POLICIES + LRU_POLICIES
-    if encoding == b"int" and shares and 0 <= int(call.db.peek(key)) < SHARED_INTEGERS:
-        return SHARED_REFERENCES
-    return 1
+    value = call.db.peek(key)
+    small = encoding == b"int" and isinstance(value, bytes) and 0 <= int(value) < SHARED_INTEGERS
+    return SHARED_REFERENCES if small and shares else 1

@@ -12,10 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha1
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from kvorum.keyspace.table import Database, Keyspace
+
+
+@runtime_checkable
+class Digestible(Protocol):
+    """A value that is not a string."""
+
+    @property
+    def kind(self) -> bytes: ...
+
+    def add_to_digest(self, digest: Digest) -> None:
+        """Mix or add what the value consists of, as Redis does for its type."""
+
 
 SIZE = 20
 KEYS_PER_STEP = 1000
@@ -79,11 +91,16 @@ def _take_value(digest: Digest, database: Database, key: bytes) -> None:
     value = database.peek(key)
     if value is None:
         return
-    kind = b"string" if isinstance(value, bytes) else value.kind
-    digest.mix(TYPE_NUMBERS[kind].to_bytes(4, "big"))
     if isinstance(value, bytes):
+        digest.mix(_type_number(b"string"))
         digest.mix(value)
     else:
+        assert isinstance(value, Digestible), value.kind
+        digest.mix(_type_number(value.kind))
         value.add_to_digest(digest)
     if database.expire_at(key) >= 0:
         digest.add(EXPIRES)
+
+
+def _type_number(kind: bytes) -> bytes:
+    return TYPE_NUMBERS[kind].to_bytes(4, "big")
