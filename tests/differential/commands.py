@@ -113,7 +113,6 @@ GENERIC = [
     sequence(one_of("EXISTS", "TOUCH"), some(KEY, 1, 4)),
     sequence("TYPE", KEY),
     sequence("KEYS", PATTERN),
-    sequence("RANDOMKEY"),
     sequence("SCAN", CURSOR, sequence("COUNT", words(b"1000000")), some(SCAN_OPTION, 0, 2)),
     sequence(one_of("RENAME", "RENAMENX"), KEY, KEY),
     sequence("MOVE", KEY, DATABASE),
@@ -124,9 +123,11 @@ GENERIC = [
     sequence("PEXPIREAT", KEY, UNIX_MILLISECONDS, ABSOLUTE_CONDITION),
     sequence(one_of("TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME", "PERSIST"), KEY),
     sequence(one_of("TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME", "PERSIST"), KEY),
-    sequence("WAIT", words(b"0", b"-1", b"x", b""), words(b"0", b"1", b"-1", b"x", b"1.5")),
     sequence("OBJECT", one_of("ENCODING", "REFCOUNT", "IDLETIME", "FREQ", words(b"nonsense")), some(KEY, 0, 2)),
 ]
+
+# It may meet keys that have expired, and which it meets is chance.
+CHANCE = [sequence("RANDOMKEY")]
 
 CONNECTION = [
     sequence("PING", some(VALUE, 0, 2)),
@@ -140,6 +141,7 @@ CONNECTION = [
     sequence("HELLO", one_of("2", "3"), words(b"AUTH", b"SETNAME", b"what")),
     sequence("AUTH", some(words(b"", b"default", b"wrong"), 0, 3)),
     sequence("RESET"),
+    sequence("WAIT", words(b"0", b"-1", b"x", b""), words(b"0", b"1", b"-1", b"x", b"1.5")),
 ]
 
 DATABASES = [
@@ -177,6 +179,6 @@ def weighted(*groups: tuple[int, list[Template]]) -> Template:
     return one_of(*(one_of(*templates) for weight, templates in groups for _ in range(weight)))
 
 
-ANY_COMMAND = weighted((10, STRINGS), (9, GENERIC), (2, CONNECTION), (1, DATABASES), (1, NONSENSE))
+ANY_COMMAND = weighted((10, STRINGS), (9, GENERIC), (1, CHANCE), (2, CONNECTION), (1, DATABASES), (1, NONSENSE))
 # What may change data: the commands whose effects are compared. No database is selected: that is no effect.
 DATA_COMMAND = weighted((6, STRINGS), (5, GENERIC), (1, DATABASES))

@@ -17,6 +17,7 @@ Rule = Callable[[Command, Reply, Reply], bool]
 TOLERANCE_MS = 5000
 TOLERANCE_S = 5
 INT64_MAX = 2**63 - 1
+SHARED_REFERENCES = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,10 @@ def _number_kept_as_integer(command: Command, theirs: Reply, ours: Reply) -> boo
     return theirs.kind == ours.kind == b"$" and same_encoding(theirs.value, ours.value)
 
 
+def _number_shared(command: Command, theirs: Reply, ours: Reply) -> bool:
+    return theirs.integer == 1 and ours.integer == SHARED_REFERENCES
+
+
 def names(*words: str) -> frozenset[bytes]:
     return frozenset(word.encode() for word in words)
 
@@ -110,6 +115,9 @@ DIFFERENCES = (
         names("OBJECT"),
         "What INCRBYFLOAT computes may be an integer.",
         _subcommand(b"ENCODING", _number_kept_as_integer),
+    ),
+    Difference(
+        names("OBJECT"), "And small integers look as if all keys shared one.", _subcommand(b"REFCOUNT", _number_shared)
     ),
     Difference(names("OBJECT"), "Idle times depend on when the command came.", _subcommand(b"IDLETIME", _any_number)),
 )

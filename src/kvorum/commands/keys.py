@@ -199,6 +199,7 @@ def keys(call: Call, pattern: bytes | None) -> list[bytes]:
 def scan(call: Call, args: list[bytes]) -> list[object]:
     cursor = scan_cursor(args[0])
     pattern, count, wanted_type = scan_options(args)
+    call.server.effects.stand_apart()
     cursor, found = call.db.scan(cursor, count)
     if pattern is not None and pattern != b"*":
         found = list(filter(Glob(pattern).matches, found))
@@ -251,6 +252,7 @@ def scan_options(args: list[bytes]) -> tuple[bytes | None, int, bytes | None]:
     summary="Any key of the database.",
 )
 def randomkey(call: Call) -> bytes | None:
+    call.server.effects.stand_apart()
     return call.db.random_key()
 
 

@@ -58,6 +58,10 @@ class Effects:
         else:
             self.append(database, [name, key])
 
+    def stand_apart(self) -> None:
+        """The command that runs may meet keys of any slot: what it removes by the way stands alone, without MULTI."""
+        self.in_command = False
+
     def finish_group(self, group: list[tuple[int, list[bytes]]]) -> None:
         """The command is over: log its effects, (database, command) each, as one unit."""
         self.in_command = False

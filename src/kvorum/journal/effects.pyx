@@ -69,6 +69,9 @@ cdef class Effects:
         else:
             self.append(database, [name, key])
 
+    def stand_apart(self):
+        self.in_command = False
+
     cdef int finish(self, int database, Span raw, const Span* argv, Py_ssize_t argc) except -1:
         cdef Py_ssize_t index
         if self.removals:
