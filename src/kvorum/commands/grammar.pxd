@@ -1,6 +1,8 @@
 """C side of the decoders; ``grammar.py`` is compiled with these types."""
 cimport cython
 
+cdef object ABSENT
+
 
 @cython.final
 cdef class Cursor:
@@ -24,7 +26,9 @@ cdef class Node:
     cdef readonly bytes name
     cdef readonly bytes token
     cdef readonly bytes label
+    cdef readonly bint optional
     cdef readonly bint repeats
+    cdef readonly bint repeats_token
     cdef readonly bint late
     cdef readonly Py_ssize_t minimum
 
@@ -55,7 +59,12 @@ cdef class Together(Node):
     cdef readonly Run sequence
 
 
+cdef object _settled(object value)
+
 cdef list _counted(Node node, Cursor cursor, object count)
+
+
+cdef object _merged(Node node, object before, object value)
 
 
 cdef class Part:

@@ -139,7 +139,9 @@ class Node:
         self.name = argument.name.encode()
         self.token = None if argument.token is None else argument.token.upper().encode()
         self.label = self.name if argument.token is None else argument.token.encode()
+        self.optional = argument.optional
         self.repeats = argument.multiple or argument.multiple_token
+        self.repeats_token = argument.multiple_token
         self.late = argument.late
         self.minimum = value_words + (self.token is not None)
 
@@ -156,7 +158,7 @@ class Node:
     def read(self, cursor: Cursor) -> object:
         """The value of one occurrence, or of several without further tokens (``ID 1 2 3``)."""
         self.read_token(cursor)
-        if not self.repeats or self.argument.multiple_token:
+        if not self.repeats or self.repeats_token:
             return self.read_value(cursor)
         values = [self.read_value(cursor)]
         value_words = self.minimum - (self.token is not None)
@@ -289,11 +291,11 @@ class Position(Part):
     """A positional argument."""
 
     def __init__(self, index: int, node: Node, counted_by: int | None) -> None:
-        super().__init__(0 if node.argument.optional else node.minimum)
+        super().__init__(0 if node.optional else node.minimum)
         self.index = index
         self.node = node
         self.counted_by = counted_by
-        self.optional = node.argument.optional
+        self.optional = node.optional
 
     def read(self, cursor: Cursor, values: list[object]) -> None:
         cursor.reserved += self.behind
@@ -306,11 +308,22 @@ class Position(Part):
         cursor.reserved -= self.behind
 
 
+def _merged(node: Node, before: object, value: object) -> object:
+    """What stands after an option was met once more."""
+    if node.repeats_token:
+        return [value] if before is ABSENT else [*before, value]  # type: ignore[misc]
+    if isinstance(node, Choice):
+        same = before == value if node.pure else before[0] == value[0]  # type: ignore[index]
+        if not same:
+            raise _syntax_error()
+    return value
+
+
 class Options(Part):
     """Neighbouring arguments that begin with a token: any order."""
 
     def __init__(self, entries: list[tuple[int, Node]], counted_by: dict[int, int]) -> None:
-        super().__init__(sum(node.minimum for _, node in entries if not node.argument.optional))
+        super().__init__(sum(node.minimum for _, node in entries if not node.optional))
         self.entries = entries
         self.counted_by = counted_by
         self.by_token = {token: (index, node) for index, node in entries for token in node.tokens}
@@ -322,29 +335,19 @@ class Options(Part):
             if entry is None:
                 break
             index, node = entry
-            if index in self.counted_by:
+            if self.counted_by and index in self.counted_by:
                 node.read_token(cursor)
-                value: object = _counted(node, cursor, values[self.counted_by[index]])
+                values[index] = _counted(node, cursor, values[self.counted_by[index]])
+            elif values[index] is ABSENT and not node.repeats_token:
+                values[index] = node.read(cursor)
             else:
-                value = node.read(cursor)
-            values[index] = self._merged(node, values[index], value)
+                values[index] = _merged(node, values[index], node.read(cursor))
         cursor.reserved -= self.behind
         for index, node in self.entries:
             if values[index] is ABSENT:
-                if not node.argument.optional:
+                if not node.optional:
                     raise _syntax_error()
                 values[index] = node.absent
-
-    @staticmethod
-    def _merged(node: Node, before: object, value: object) -> object:
-        """What stands after an option was met once more."""
-        if node.argument.multiple_token:
-            return [value] if before is ABSENT else [*before, value]  # type: ignore[misc]
-        if before is not ABSENT and isinstance(node, Choice):
-            same = before == value if node.pure else before[0] == value[0]  # type: ignore[index]
-            if not same:
-                raise _syntax_error()
-        return value
 
 
 class Run:
@@ -397,7 +400,7 @@ class Run:
         leaves: list[Leaf] = []
         for part in self.parts:
             node = part.node if isinstance(part, Position) else None
-            if not isinstance(node, Leaf) or node.argument.optional or node.repeats:
+            if not isinstance(node, Leaf) or node.optional or node.repeats:
                 break
             leaves.append(node)
         return leaves if len(leaves) == self.minimum else []
