@@ -68,6 +68,10 @@ cdef class Call:
         self.rewritten = True
 
     cpdef finish(self, Effects effects):
+        if self.dirty == 0 and not self.effects and not effects.removals:
+            effects.in_command = False      # an ordinary read
+            self.rewritten = False
+            return
         if self.dirty != 0 and not self.rewritten and not self.effects:
             effects.finish(self.db.index, self.raw, self.argv, self.argc)
         else:

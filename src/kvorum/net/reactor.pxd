@@ -2,6 +2,7 @@
 from libc.stdint cimport uint32_t
 
 from kvorum.clock cimport Clock
+from kvorum.journal.effects cimport Effects
 from kvorum.resp.parser cimport Parser, Scratch
 from kvorum.resp.writer cimport Writer
 from kvorum.session.pipeline cimport Pipeline
@@ -54,7 +55,9 @@ cdef class Reactor:
     cdef Scratch scratch
     cdef int epoll_fd
     cdef int wake_fd
-    cdef int selector_fd            # of the loop that the reactor is nested in; -1: not known
+    cdef Watched loop_watch         # the selector of the loop that the reactor drives, if it does
+    cdef bint loop_ready
+    cdef bint interrupted
     cdef Watched waker
     cdef epoll_event* events
     cdef readonly dict connections  # fd -> Connection
@@ -62,7 +65,7 @@ cdef class Reactor:
     cdef list dirty                 # connections with output
     cdef list pending               # connections with requests that are still to be executed
     cdef list graveyard             # closed during this turn: events may still point to them
-    cdef object end_of_turn
+    cdef Effects effects
     cdef object on_accept_error
     cdef long long next_id
     cdef bint accepting
@@ -84,7 +87,7 @@ cdef class Reactor:
     cdef readonly long long turns
 
     cdef int accept(self, Listener listener) except -1
-    cdef int linger(self) except -1
+    cdef bint turn(self, int wait_ms) except -1
     cdef int work_pending(self) except -1
     cdef int end_turn(self) except -1
     cpdef step(self)

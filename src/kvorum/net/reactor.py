@@ -2,7 +2,7 @@
 
 Where it stands. Bytes from a socket go to the connection's parser; each request found there is executed by the
 pipeline; the reply gathers in the session's writer; at the end of the turn the effects of all that was done are logged
-once (``end_of_turn``), and only then do replies go out. Nothing above this module knows of sockets, nothing here of
+once, and only then do replies go out. Nothing above this module knows of sockets, nothing here of
 commands.
 
 What it promises, in both forms:
@@ -24,9 +24,11 @@ What it promises, in both forms:
   taken.
 
 Two forms of it. Per client socket, asyncio's transports cost as much as the command that is executed, so on Linux the
-compiled twin owns an epoll descriptor with all client sockets, and registers that one descriptor with the asyncio loop
-(``reactor.pyx``): it reads, parses, executes and writes in compiled code, and polls again before it gives the loop its
-turn, so that two nested polls are not paid per request. This module is the same on asyncio's own transports. It serves
+compiled twin (``reactor.pyx``) owns an epoll descriptor with all client sockets, and reads, parses, executes and writes in
+compiled code. In a loop of somebody else's making that one descriptor is registered with the loop, and the reactor polls
+again before it gives the loop its turn. In a loop of our own (``net.selector``) it is the other way round: the loop's
+selector waits in the reactor, which watches the loop's other descriptors as one more event; so a request costs one
+poll, not two nested ones. This module is the same on asyncio's own transports. It serves
 where there is no epoll (macOS), it runs interpreted under ``KVORUM_PLAIN=1``, and it is the oracle of the compiled one:
 the tests in ``tests/net`` run over both.
 
@@ -316,14 +318,13 @@ class Connection(asyncio.Protocol):
 class Reactor:
     """All client connections of one server. The server sets the limits from the configuration.
 
-    ``end_of_turn`` is called after each round in which something was executed, before replies go out.
+    The effects are committed after each round in which something was executed, before replies go out.
     """
 
-    def __init__(self, context: ServerContext, end_of_turn: Callable[[], object]) -> None:
+    def __init__(self, context: ServerContext) -> None:
         self.context = context
         self.pipeline = context.pipeline
         self.clock = context.clock
-        self.end_of_turn = end_of_turn
         self.scratch = Scratch()
         self.connections: dict[int, Connection] = {}
         self.dirty: list[Connection] = []
@@ -404,7 +405,7 @@ class Reactor:
             if not connection.closed:
                 connection.process()
                 connection.settle()
-        self.end_of_turn()
+        self.context.effects.commit()
         connections, self.dirty = self.dirty, []
         for connection in connections:
             connection.dirty = False

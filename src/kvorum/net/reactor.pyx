@@ -22,15 +22,6 @@ cdef extern from "<sys/epoll.h>" nogil:
     int epoll_ctl(int epfd, int op, int fd, epoll_event* event)
     int epoll_wait(int epfd, epoll_event* events, int maxevents, int timeout)
 
-cdef extern from "<poll.h>" nogil:
-    enum:
-        POLLIN
-    struct pollfd:
-        int fd
-        short events
-        short revents
-    int poll(pollfd* watched, unsigned long count, int timeout_ms)
-
 cdef extern from "<sys/eventfd.h>" nogil:
     enum:
         EFD_CLOEXEC, EFD_NONBLOCK
@@ -111,6 +102,7 @@ cdef enum:
     WAKER = 0
     LISTENER = 1
     CONNECTION = 2
+    LOOP = 3
 
 # Work per turn. What is left over is taken up in the next round, after the others.
 cdef enum:
@@ -119,8 +111,8 @@ cdef enum:
     MAX_REQUESTS = 4096             # per connection and round
     MAX_VECTOR = 64                 # segments per sendmsg
     MAX_SENT = 4 * 1024 * 1024      # bytes per connection and round
+    MAX_WAIT_MS = 60000
     STEP_NS = 2 * 1000 * 1000       # after this the asyncio loop gets its turn
-    LINGER_MS = 1                   # how long a step waits for more after it found something to do
     # A client whose unread replies exceed this is not executed further until it reads; what it sends meanwhile
     # is kept up to client-query-buffer-limit, then the connection is closed. So both directions are bounded.
     OUTPUT_HIGH_WATER = 64 * 1024 * 1024
@@ -347,11 +339,11 @@ cdef class Connection(Watched):
 
 
 cdef class Reactor:
-    def __init__(self, object context, object end_of_turn):
+    def __init__(self, object context):
         self.context = context
         self.pipeline = context.pipeline
         self.clock = context.clock
-        self.end_of_turn = end_of_turn
+        self.effects = context.effects
         self.scratch = Scratch()
         self.connections = {}
         self.listeners = []
@@ -386,25 +378,23 @@ cdef class Reactor:
     def fileno(self):
         return self.epoll_fd
 
-    def attach(self, loop, int selector_fd=-1):
-        self.selector_fd = selector_fd
-        loop.add_reader(self.epoll_fd, self.step)
+    def attach(self, loop):
+        """Be served by ``loop``: by its selector if that knows reactors (see ``selector.py``), else as one of its readers."""
+        host = getattr(loop, "reactor_selector", None)
+        if host is None:
+            loop.add_reader(self.epoll_fd, self.step)
+        else:
+            self.loop_watch = Watched(host.fileno(), LOOP)
+            self.watch(self.loop_watch, EPOLL_CTL_ADD, EPOLLIN)
+            host.reactor = self
 
     def detach(self, loop):
-        loop.remove_reader(self.epoll_fd)
-        self.selector_fd = -1
-
-    cdef int linger(self) except -1:
-        """Wait a moment for whatever the whole loop waits for; 1 if something came."""
-        cdef pollfd outer
-        cdef int ready
-        if self.selector_fd < 0:
-            return 0
-        outer.fd = self.selector_fd
-        outer.events = POLLIN
-        with nogil:
-            ready = poll(&outer, 1, LINGER_MS)
-        return ready > 0
+        host = getattr(loop, "reactor_selector", None)
+        if host is None:
+            loop.remove_reader(self.epoll_fd)
+        elif host.reactor is self:
+            host.reactor = None
+            self.watch(self.loop_watch, EPOLL_CTL_DEL, 0)
 
     def wake(self):
         cdef uint64_t one = 1
@@ -492,42 +482,73 @@ cdef class Reactor:
                 self.watch(listener, EPOLL_CTL_MOD, EPOLLIN)
 
     cpdef step(self):
-        """Serve whatever is ready, until nothing is or the time is up."""
+        """Serve whatever is ready, until nothing is or the time is up; the loop calls it when there is something."""
         cdef long long deadline_ns = self.clock.monotonic_ns() + STEP_NS
+        while self.turn(0):
+            if self.clock.monotonic_ns() >= deadline_ns:
+                if self.pending or self.dirty:
+                    self.wake()
+                break
+
+    def serve(self, double timeout_s):
+        """Serve clients until the loop has something to do, or for ``timeout_s`` (negative: without end).
+
+        True if one of the loop's own descriptors is ready; False if the time is up or ``interrupt`` was called.
+        """
+        cdef long long deadline_ns = -1
+        cdef long long remaining_ns
+        cdef int wait_ms = -1
+        if timeout_s >= 0:
+            deadline_ns = self.clock.monotonic_ns() + <long long>(timeout_s * 1e9)
+        self.interrupted = False
+        self.loop_ready = False
+        while True:
+            if deadline_ns >= 0:
+                remaining_ns = deadline_ns - self.clock.monotonic_ns()
+                wait_ms = 0 if remaining_ns <= 0 else <int>min((remaining_ns + 999999) // 1000000, MAX_WAIT_MS)
+            self.turn(0 if self.pending or self.dirty else wait_ms)
+            if self.loop_ready:
+                return True
+            if self.interrupted or (deadline_ns >= 0 and self.clock.monotonic_ns() >= deadline_ns):
+                return False
+
+    def interrupt(self):
+        """Something was scheduled in the loop: ``serve`` is to return."""
+        self.interrupted = True
+
+    cdef bint turn(self, int wait_ms) except -1:
+        """One round: wait, read and execute, log the effects, send. Whether there was anything to do."""
         cdef Watched watched
         cdef uint32_t flags
         cdef uint64_t drained
         cdef int ready
         cdef int index
-        while True:
-            ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
-            if ready <= 0 and not self.pending and not self.dirty:
-                if not self.linger():
-                    break
-                ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
-                if ready <= 0:
-                    break       # it came for somebody else in the loop
-            self.turns += 1
-            for index in range(ready):
-                watched = <Watched><PyObject*>self.events[index].data.ptr
-                flags = self.events[index].events
-                if watched.kind == CONNECTION:
-                    if flags & EPOLLOUT and not (<Connection>watched).closed:
-                        (<Connection>watched).flush()
-                    if flags & (EPOLLIN | EPOLLERR | EPOLLHUP) and not (<Connection>watched).closed:
-                        (<Connection>watched).read()
-                elif watched.kind == LISTENER:
-                    self.accept(<Listener>watched)
-                else:
-                    read(self.wake_fd, &drained, 8)
-            watched = None
-            if self.pending:
-                self.work_pending()
-            self.end_turn()
-            if self.clock.monotonic_ns() >= deadline_ns:
-                if self.pending or self.dirty:
-                    self.wake()
-                break
+        ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
+        if ready == 0 and wait_ms != 0:
+            with nogil:
+                ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, wait_ms)
+        if ready <= 0 and not self.pending and not self.dirty:
+            return False
+        self.turns += 1
+        for index in range(ready):
+            watched = <Watched><PyObject*>self.events[index].data.ptr
+            flags = self.events[index].events
+            if watched.kind == CONNECTION:
+                if flags & EPOLLOUT and not (<Connection>watched).closed:
+                    (<Connection>watched).flush()
+                if flags & (EPOLLIN | EPOLLERR | EPOLLHUP) and not (<Connection>watched).closed:
+                    (<Connection>watched).read()
+            elif watched.kind == LISTENER:
+                self.accept(<Listener>watched)
+            elif watched.kind == LOOP:
+                self.loop_ready = True
+            else:
+                read(self.wake_fd, &drained, 8)
+        watched = None
+        if self.pending:
+            self.work_pending()
+        self.end_turn()
+        return True
 
     cdef int work_pending(self) except -1:
         cdef list connections = self.pending
@@ -544,7 +565,7 @@ cdef class Reactor:
         """Log what was done, then let the replies go."""
         cdef list connections
         cdef Connection connection
-        self.end_of_turn()
+        self.effects.commit()
         while self.dirty:
             connections = self.dirty
             self.dirty = []

@@ -7,7 +7,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from kvorum.server.loop import new_loop
+from kvorum.net.selector import ReactorLoop
 from kvorum.server.server import AsyncServer
 
 START_TIMEOUT_S = 30.0
@@ -48,7 +48,7 @@ class Server:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=new_loop) as runner:
+            with asyncio.Runner(loop_factory=ReactorLoop) as runner:
                 runner.run(self._serve())
         except BaseException as error:  # handed to the thread that waits in start()
             self._failure = error

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kvorum.config import Config
 from kvorum.errors import StartupError
-from kvorum.server.loop import new_loop
+from kvorum.net.selector import ReactorLoop
 from kvorum.server.server import AsyncServer
 
 YOUNG_OBJECTS = 50_000
@@ -22,7 +22,7 @@ def run(config: Config) -> int:
     """Serve until a signal or SHUTDOWN; the exit status."""
     try:
         _check_directory(config)
-        with asyncio.Runner(loop_factory=new_loop) as runner:
+        with asyncio.Runner(loop_factory=ReactorLoop) as runner:
             runner.run(_serve(config))
     except StartupError as error:
         print(f"kvorum: {error}", file=sys.stderr)
