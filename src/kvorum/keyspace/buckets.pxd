@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from kvorum.keyspace.entry cimport Entry, has_key
+from kvorum.keyspace.slab cimport Heap
 
 cdef extern from *:
     int trailing_zeros "__builtin_ctzll"(unsigned long long word) noexcept nogil
@@ -10,7 +11,7 @@ cdef extern from *:
 cdef enum:
     BUCKET_ENTRIES = 7
     OVERFLOW_BIT = 0x80
-    SEGMENT_BITS = 9            # a segment has at most 512 buckets: what one growth step moves is bounded by that
+    SEGMENT_BITS = 8            # a segment has at most 256 buckets: what one growth step moves is bounded by that
     MAX_DIRECTORY_BITS = 30
 
 
@@ -30,29 +31,6 @@ cdef struct Segment:
 
 
 ctypedef Segment Slot           # a slot is a segment of depth 0, or the directory of several
-
-
-cdef struct Arena:              # first line of an aligned block of buckets
-    Arena* following            # in the list of arenas that have room
-    Arena* previous
-    Bucket* released
-    uint32_t used
-    uint32_t fresh              # buckets from this one on were never used
-
-
-ctypedef int64_t (*ClockFunction)(void* context) noexcept
-
-
-cdef struct Heap:               # what all tables of a keyspace share
-    uint64_t hash_seed
-    Arena* arenas               # those with room
-    int64_t arena_bytes
-    int64_t pooled_bytes        # bytes of the buckets taken from arenas
-    ClockFunction clock         # thread CPU time in ns, or NULL
-    void* clock_context
-    int64_t growth_count
-    int64_t growth_total_ns
-    int64_t growth_longest_ns
 
 
 cdef inline uint64_t bucket_index(uint64_t hash, unsigned int bits) noexcept nogil:

@@ -19,8 +19,7 @@ mremap to be bounded and a state "half split" in every lookup.
 
 Entries hold no hash, it is computed again when they move; the entries of buckets further on are prefetched meanwhile.
 
-Single buckets (first bucket of a slot, overflow) come from aligned arenas, since malloc wastes as much again to align
-them. Memory that cannot be had while entries are on the move ends the process, as in Redis; an insertion alone fails
+Memory that cannot be had while entries are on the move ends the process, as in Redis; an insertion alone fails
 cleanly.
 """
 from libc.stdlib cimport calloc, free, malloc, realloc
@@ -28,17 +27,13 @@ from libc.string cimport memset
 
 from kvorum.keyspace.entry cimport chunk_bytes, key_of, prefetch_line
 from kvorum.keyspace.hashing cimport hash_of_key
-
-cdef extern from "<stdlib.h>" nogil:
-    void* aligned_alloc(size_t alignment, size_t size)
+from kvorum.keyspace.slab cimport give, take
 
 cdef extern from "Python.h":
     void Py_FatalError(const char* message) noexcept
 
 cdef enum:
     LINE = 64
-    ARENA_BYTES = 16384
-    ARENA_BUCKETS = 256         # the first one is the arena's header
     ENTRY_SLOTS = 0x7F
     PREFETCH_DISTANCE = 2       # buckets
     SPARSE_SHARE = 4            # a segment below 7/4 entries per bucket shrinks
@@ -47,86 +42,19 @@ cdef enum:
 cdef const char* EXHAUSTED = "kvorum: out of memory while a hash table changes its size"
 
 
-# Arenas of single buckets
-
-cdef Bucket* take_bucket(Heap* heap, int64_t* bytes) noexcept:
-    """An empty bucket, or NULL."""
-    cdef Arena* arena = heap.arenas
-    cdef Bucket* bucket
-    if arena == NULL:
-        arena = <Arena*>aligned_alloc(ARENA_BYTES, ARENA_BYTES)
-        if arena == NULL:
-            return NULL
-        arena.following = NULL
-        arena.previous = NULL
-        arena.released = NULL
-        arena.used = 0
-        arena.fresh = 1
-        heap.arenas = arena
-        heap.arena_bytes += chunk_bytes(arena)
-    if arena.released != NULL:
-        bucket = arena.released
-        arena.released = <Bucket*>bucket.entries[0]
-    else:
-        bucket = <Bucket*>arena + arena.fresh
-        arena.fresh += 1
-    arena.used += 1
-    if arena.used == ARENA_BUCKETS - 1:
-        unlist_arena(heap, arena)
-    bucket.present = 0
-    heap.pooled_bytes += LINE
-    bytes[0] += LINE
-    return bucket
-
-
-cdef void give_bucket(Heap* heap, Bucket* bucket, int64_t* bytes) noexcept:
-    cdef Arena* arena = <Arena*>(<size_t>bucket & ~<size_t>(ARENA_BYTES - 1))
-    if arena.used == ARENA_BUCKETS - 1:
-        arena.following = heap.arenas
-        arena.previous = NULL
-        if heap.arenas != NULL:
-            heap.arenas.previous = arena
-        heap.arenas = arena
-    bucket.entries[0] = arena.released
-    arena.released = bucket
-    arena.used -= 1
-    if arena.used == 0:
-        unlist_arena(heap, arena)
-        heap.arena_bytes -= chunk_bytes(arena)
-        free(arena)
-    heap.pooled_bytes -= LINE
-    bytes[0] -= LINE
-
-
-cdef void unlist_arena(Heap* heap, Arena* arena) noexcept:
-    if arena.previous != NULL:
-        arena.previous.following = arena.following
-    else:
-        heap.arenas = arena.following
-    if arena.following != NULL:
-        arena.following.previous = arena.previous
-
-
-# Arrays of buckets
-
 cdef Bucket* new_buckets(Heap* heap, unsigned int bits, int64_t* bytes) noexcept:
+    """An array of empty buckets, or NULL."""
     cdef size_t size = <size_t>LINE << bits
-    cdef Bucket* buckets
-    if bits == 0:
-        return take_bucket(heap, bytes)
-    buckets = <Bucket*>aligned_alloc(LINE, size)
+    cdef Bucket* buckets = <Bucket*>take(heap, size)
     if buckets != NULL:
         memset(buckets, 0, size)
-        bytes[0] += chunk_bytes(buckets)
+        bytes[0] += size
     return buckets
 
 
 cdef void give_buckets(Heap* heap, Bucket* buckets, unsigned int bits, int64_t* bytes) noexcept:
-    if bits == 0:
-        give_bucket(heap, buckets, bytes)
-    else:
-        bytes[0] -= chunk_bytes(buckets)
-        free(buckets)
+    bytes[0] -= <int64_t>LINE << bits
+    give(heap, buckets)
 
 
 cdef inline uint64_t hash_of(Heap* heap, Entry* entry) noexcept nogil:
@@ -149,7 +77,7 @@ cdef int put(Heap* heap, Bucket* bucket, uint8_t tag, void* entry, int64_t* byte
         if bucket.present & OVERFLOW_BIT:
             bucket = <Bucket*>bucket.entries[BUCKET_ENTRIES - 1]
             continue
-        overflow = take_bucket(heap, bytes)
+        overflow = new_buckets(heap, 0, bytes)
         if overflow == NULL:
             return -1
         overflow.tags[0] = bucket.tags[BUCKET_ENTRIES - 1]
@@ -193,7 +121,7 @@ cdef void spread(Heap* heap, Segment* source, Segment* low, Segment* high, int64
                     target.count += 1
             overflow = overflow_of(bucket)
             if bucket < buckets or bucket >= buckets + size:
-                give_bucket(heap, bucket, bytes)
+                give_buckets(heap, bucket, 0, bytes)
             bucket = overflow
     give_buckets(heap, buckets, source.bits, bytes)
 
@@ -385,7 +313,7 @@ cdef int insert_entry(Heap* heap, Slot* slot, uint64_t hash, Entry* entry, int64
     cdef Segment* segment
     cdef Bucket* bucket
     if slot.count == 0:
-        slot.root = take_bucket(heap, bytes)
+        slot.root = new_buckets(heap, 0, bytes)
         if slot.root == NULL:
             return -1
         slot.bits = 0
@@ -428,7 +356,7 @@ cdef void fold_overflow(Heap* heap, Bucket* before, Bucket* last, int64_t* bytes
     before.tags[BUCKET_ENTRIES - 1] = last.tags[i]
     before.entries[BUCKET_ENTRIES - 1] = last.entries[i]
     before.present = ENTRY_SLOTS
-    give_bucket(heap, last, bytes)
+    give_buckets(heap, last, 0, bytes)
 
 
 cdef void remove_entry(Heap* heap, Slot* slot, uint64_t hash, Entry** place, int64_t* bytes) noexcept:
@@ -477,7 +405,7 @@ cdef Bucket* detach_overflow(Heap* heap, Bucket* head, int64_t* bytes) noexcept:
     head.present = 0
     while bucket != NULL:
         following = overflow_of(bucket)
-        give_bucket(heap, bucket, bytes)
+        give_buckets(heap, bucket, 0, bytes)
         bucket = following
     return head
 

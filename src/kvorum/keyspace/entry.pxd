@@ -5,13 +5,15 @@
     key         key_size bytes
     value       INTEGER: 8 bytes; EMBEDDED: value_size bytes; BYTES, BUFFER, OBJECT: a pointer that owns one reference
 
-The header is one half of a malloc chunk's first cache line and the key follows it, so that a lookup touches one line
+The header is short and the key follows it, so that a lookup touches one line
 of the entry for keys of usual size. What follows the key is not aligned: it is read and written through memcpy, which
 costs nothing on the processors we know. An entry has no pointer to its table; who holds it knows the table.
 """
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
+
+from kvorum.keyspace.slab cimport room_of
 
 cdef extern from *:
     """
@@ -36,6 +38,7 @@ cdef enum Kind:
 cdef enum:
     VOLATILE = 1    # has an expiry
     RAW = 2         # changed in place: OBJECT ENCODING says raw however short it is
+    LOOSE = 4       # too long for the slab: from malloc
     CHUNK_OVERHEAD = 8      # what malloc keeps per allocation beside the usable bytes
 
 
@@ -82,5 +85,15 @@ cdef inline PyObject* reference_of(Entry* entry) noexcept nogil:
 
 
 cdef inline int64_t chunk_bytes(const void* pointer) noexcept nogil:
-    """What an allocation costs in all."""
+    """What an allocation by malloc costs in all."""
     return usable_size(pointer) + CHUNK_OVERHEAD
+
+
+cdef inline size_t room_in(Entry* entry) noexcept nogil:
+    """The bytes that it may occupy."""
+    return usable_size(entry) if entry.flags & LOOSE else room_of(entry)
+
+
+cdef inline int64_t entry_cost(Entry* entry) noexcept nogil:
+    """What it costs, values outside it not included."""
+    return chunk_bytes(entry) if entry.flags & LOOSE else room_of(entry)

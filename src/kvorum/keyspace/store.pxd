@@ -2,8 +2,9 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from kvorum.keyspace.buckets cimport Heap, Slot, find_entry
+from kvorum.keyspace.buckets cimport Slot, find_entry
 from kvorum.keyspace.entry cimport Entry, Kind
+from kvorum.keyspace.slab cimport Heap
 from kvorum.keyspace.volatile_index cimport VolatileIndex
 
 cdef enum:
@@ -69,10 +70,11 @@ cdef bint parse_integer(const char* text, Py_ssize_t size, int64_t* number) noex
 cdef int print_integer(int64_t number, char* text) noexcept nogil
 cdef int64_t value_bytes(Entry* entry) noexcept
 cdef int64_t bytes_object_cost(Py_ssize_t size) noexcept nogil
-cdef Entry* new_entry(const char* key, uint32_t key_size, int64_t expire_ms, Payload* payload) noexcept
+cdef Entry* new_entry(Heap* heap, const char* key, uint32_t key_size, int64_t expire_ms, Payload* payload) noexcept
 cdef int link_entry(Store* store, unsigned int slot, uint64_t hash, Entry* entry) noexcept
 cdef void unlink_entry(Store* store, unsigned int slot, uint64_t hash, Entry** place) noexcept
 cdef int rewrite_entry(Store* store, Entry** place, int64_t expire_ms, Payload* payload, PyObject** replaced) noexcept
 cdef int change_expiry(Store* store, Entry** place, int64_t expire_ms) noexcept
-cdef void discard_entry(Entry* entry) noexcept
+cdef void release_entry(Heap* heap, Entry* entry) noexcept nogil
+cdef void discard_entry(Heap* heap, Entry* entry) noexcept
 cdef uint64_t free_steps(Store* store, uint64_t budget, bint* finished) except? 0

@@ -34,17 +34,20 @@ from kvorum.keyspace.entry cimport (
     BYTES,
     EMBEDDED,
     INTEGER,
+    LOOSE,
     OBJECT,
     RAW,
     VOLATILE,
     Expiry,
     chunk_bytes,
+    entry_cost,
     expiry_of,
     key_of,
     reference_of,
-    usable_size,
+    room_in,
     value_of,
 )
+from kvorum.keyspace.slab cimport SLAB_LIMIT, give, take
 from kvorum.keyspace.volatile_index cimport (
     volatile_add,
     volatile_free_chunks,
@@ -171,14 +174,32 @@ cdef inline void put_payload(Entry* entry, Payload* payload) noexcept nogil:
 
 # Entries
 
-cdef Entry* new_entry(const char* key, uint32_t key_size, int64_t expire_ms, Payload* payload) noexcept:
+cdef Entry* allocate_entry(Heap* heap, size_t size) noexcept nogil:
+    """Room for an entry of so many bytes; only its flags are set. NULL: no memory."""
+    cdef bint loose = size > SLAB_LIMIT
+    cdef Entry* entry = <Entry*>(malloc(size) if loose else take(heap, size))
+    if entry != NULL:
+        entry.flags = LOOSE if loose else 0
+    return entry
+
+
+cdef void release_entry(Heap* heap, Entry* entry) noexcept nogil:
+    """Free the entry itself and nothing that it refers to."""
+    if entry.flags & LOOSE:
+        free(entry)
+    else:
+        give(heap, entry)
+
+
+cdef Entry* new_entry(Heap* heap, const char* key, uint32_t key_size, int64_t expire_ms, Payload* payload) noexcept:
     """An entry that is in no table yet; ``expire_ms`` 0: never. NULL: no memory."""
-    cdef Entry* entry = <Entry*>malloc(
-        sizeof(Entry) + (sizeof(Expiry) if expire_ms else 0) + key_size + payload_size(payload)
+    cdef Entry* entry = allocate_entry(
+        heap, sizeof(Entry) + (sizeof(Expiry) if expire_ms else 0) + key_size + payload_size(payload)
     )
     if entry == NULL:
         return NULL
-    entry.flags = VOLATILE if expire_ms else 0
+    if expire_ms:
+        entry.flags |= VOLATILE
     entry.epoch = 0
     entry.clock = 0
     entry.key_size = key_size
@@ -190,10 +211,10 @@ cdef Entry* new_entry(const char* key, uint32_t key_size, int64_t expire_ms, Pay
     return entry
 
 
-cdef void discard_entry(Entry* entry) noexcept:
+cdef void discard_entry(Heap* heap, Entry* entry) noexcept:
     """Free an entry that is in no table any more, and give up its reference."""
     cdef PyObject* reference = reference_of(entry) if entry.kind >= BYTES else NULL
-    free(entry)
+    release_entry(heap, entry)
     Py_XDECREF(reference)
 
 
@@ -224,7 +245,7 @@ cdef int link_entry(Store* store, unsigned int slot, uint64_t hash, Entry* entry
     store.directory.counts[slot >> GROUP_BITS] += 1
     store.count += 1
     cost = value_bytes(entry)
-    store.entry_bytes += chunk_bytes(entry) + cost
+    store.entry_bytes += entry_cost(entry) + cost
     if entry.kind == OBJECT:
         store.object_bytes += cost
     return 0
@@ -240,7 +261,7 @@ cdef void unlink_entry(Store* store, unsigned int slot, uint64_t hash, Entry** p
         volatile_remove(&store.volatiles, entry, &store.expiry_bytes)
     store.directory.counts[group] -= 1
     store.count -= 1
-    store.entry_bytes -= chunk_bytes(entry) + cost
+    store.entry_bytes -= entry_cost(entry) + cost
     if entry.kind == OBJECT:
         store.object_bytes -= cost
     give_group(store, slot)
@@ -264,7 +285,7 @@ cdef void give_directory(Store* store) noexcept:
 
 cdef inline bint fits(Entry* entry, size_t needed) noexcept nogil:
     """Whether the allocation can stay as it is: big enough, and not much too big."""
-    cdef size_t usable = usable_size(entry)
+    cdef size_t usable = room_in(entry)
     return needed <= usable and (usable <= 2 * needed or usable - needed <= SPARE_BYTES)
 
 
@@ -281,7 +302,7 @@ cdef int rewrite_entry(Store* store, Entry** place, int64_t expire_ms, Payload* 
     if fits(entry, needed):
         fresh = entry
     else:
-        fresh = <Entry*>malloc(needed)
+        fresh = allocate_entry(store.heap, needed)
         if fresh == NULL:
             return -1
     if entry.kind >= BYTES:
@@ -291,17 +312,24 @@ cdef int rewrite_entry(Store* store, Entry** place, int64_t expire_ms, Payload* 
         if entry.kind == OBJECT:
             store.object_bytes -= cost
     if fresh != entry:
-        store.entry_bytes += chunk_bytes(fresh) - chunk_bytes(entry)
+        store.entry_bytes += entry_cost(fresh) - entry_cost(entry)
     reshape(store, entry, fresh, expire_ms)
     if fresh != entry:
         place[0] = fresh
-        free(entry)
+        release_entry(store.heap, entry)
     put_payload(fresh, payload)
     if payload.kind >= BYTES:
         store.entry_bytes += payload.reference_bytes
         if payload.kind == OBJECT:
             store.object_bytes += payload.reference_bytes
     return 0
+
+
+cdef inline void copy_header(Entry* entry, Entry* fresh) noexcept nogil:
+    """All but where it was allocated."""
+    cdef uint8_t origin = fresh.flags & LOOSE
+    fresh[0] = entry[0]
+    fresh.flags = (entry.flags & ~LOOSE) | origin
 
 
 cdef void reshape(Store* store, Entry* entry, Entry* fresh, int64_t expire_ms) noexcept:
@@ -311,7 +339,7 @@ cdef void reshape(Store* store, Entry* entry, Entry* fresh, int64_t expire_ms) n
     if was_volatile and not expire_ms:
         volatile_remove(&store.volatiles, entry, &store.expiry_bytes)
     if fresh != entry:
-        fresh[0] = entry[0]
+        copy_header(entry, fresh)
     if expire_ms:
         fresh.flags |= VOLATILE
         if was_volatile and fresh != entry:
@@ -351,14 +379,14 @@ cdef int change_expiry(Store* store, Entry** place, int64_t expire_ms) noexcept:
         memmove(<char*>(entry + 1) + sizeof(Expiry), key_of(entry), entry.key_size + size)
         fresh = entry
     else:
-        fresh = <Entry*>malloc(needed)
+        fresh = allocate_entry(store.heap, needed)
         if fresh == NULL:
             return -1
-        fresh[0] = entry[0]
+        copy_header(entry, fresh)
         memcpy(<char*>(fresh + 1) + sizeof(Expiry), key_of(entry), entry.key_size + size)
-        store.entry_bytes += chunk_bytes(fresh) - chunk_bytes(entry)
+        store.entry_bytes += entry_cost(fresh) - entry_cost(entry)
         place[0] = fresh
-        free(entry)
+        release_entry(store.heap, entry)
     fresh.flags |= VOLATILE
     expiry_of(fresh).at_ms = expire_ms
     volatile_add(&store.volatiles, fresh)
@@ -416,13 +444,13 @@ cdef bint empty_slot(Store* store, Slot* slot, uint64_t budget, uint64_t* freed)
                 if bucket.present >> i & 1:
                     entry = <Entry*>bucket.entries[i]
                     cost = value_bytes(entry)
-                    store.entry_bytes -= chunk_bytes(entry) + cost
+                    store.entry_bytes -= entry_cost(entry) + cost
                     if entry.kind == OBJECT:
                         store.object_bytes -= cost
                     store.count -= 1
                     store.directory.counts[group] -= 1
                     freed[0] += 1
-                    discard_entry(entry)
+                    discard_entry(store.heap, entry)
             bucket = overflow_of(bucket)
         detach_overflow(store.heap, head, &store.table_bytes)
         store.freed_hash = following

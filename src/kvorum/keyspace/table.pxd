@@ -1,8 +1,8 @@
 """C side of the entry table; ``table.py`` documents the Python side."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from kvorum.keyspace.buckets cimport Heap
 from kvorum.keyspace.entry cimport Entry
+from kvorum.keyspace.slab cimport Heap
 from kvorum.keyspace.store cimport Payload, Store
 from kvorum.resp.span cimport Span
 

@@ -209,6 +209,11 @@ class Keyspace:
         return sum(database.used_bytes for database in self._databases) + sum(one.entry_bytes for one in self._detached)
 
     @property
+    def reserved_bytes(self) -> int:
+        """What was taken from the system for entries and tables, used or not."""
+        return self.used_bytes
+
+    @property
     def pending_frees(self) -> int:
         """Entries and objects that wait for ``free_some``."""
         return len(self._detached_objects) + sum(len(one.entries) for one in self._detached)

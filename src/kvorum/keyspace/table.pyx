@@ -38,16 +38,17 @@ from kvorum.keyspace.entry cimport (
     VOLATILE,
     Entry,
     Kind,
-    chunk_bytes,
+    entry_cost,
     expiry_of,
     integer_of,
     key_of,
     prefetch_line,
     reference_of,
-    usable_size,
+    room_in,
     value_of,
 )
 from kvorum.keyspace.hashing cimport hash_of_key, slot_of_key
+from kvorum.keyspace.slab cimport Heap, release_heap
 from kvorum.keyspace.store cimport (
     EMBEDDED_LIMIT,
     GROUP_BITS,
@@ -66,6 +67,7 @@ from kvorum.keyspace.store cimport (
     new_entry,
     parse_integer,
     print_integer,
+    release_entry,
     rewrite_entry,
     slot_in,
     store_bytes,
@@ -176,6 +178,7 @@ cdef class Keyspace:
         self.freeing = False
         while self.detached != NULL:
             self.free_stores(ALL_AT_ONCE)
+        release_heap(&self.heap)
 
     # Clocks and chance
 
@@ -230,7 +233,7 @@ cdef class Keyspace:
 
     @property
     def used_bytes(self):
-        cdef int64_t total = self.heap.arena_bytes - self.heap.pooled_bytes
+        cdef int64_t total = 0
         cdef Store* store = self.detached
         cdef int i
         for i in range(self.store_count):
@@ -239,6 +242,10 @@ cdef class Keyspace:
             total += store_bytes(store)
             store = store.following
         return total
+
+    @property
+    def reserved_bytes(self):
+        return self.heap.reserved_bytes
 
     @property
     def pending_frees(self):
@@ -496,7 +503,7 @@ cdef class Database:
     cdef int drop(self, Entry** place, unsigned int slot, uint64_t hash) except -1:
         cdef Entry* entry = place[0]
         unlink_entry(self.store, slot, hash, place)
-        discard_entry(entry)
+        discard_entry(self.store.heap, entry)
         return 0
 
     cdef int expire(self, Entry** place, unsigned int slot, uint64_t hash) except -1:
@@ -622,12 +629,12 @@ cdef class Database:
                 Py_XDECREF(replaced)
                 return 0
         elif key.size <= <Py_ssize_t>0xFFFFFFFF:
-            entry = new_entry(key.data, <uint32_t>key.size, expire_ms, payload)
+            entry = new_entry(self.store.heap, key.data, <uint32_t>key.size, expire_ms, payload)
             if entry != NULL:
                 entry.clock = first_clock(self.keyspace)
                 if link_entry(self.store, slot, hash, entry) == 0:
                     return 0
-                discard_entry(entry)
+                discard_entry(self.store.heap, entry)
                 raise MemoryError
         if payload.kind >= BYTES:
             Py_XDECREF(payload.reference)
@@ -950,13 +957,13 @@ cdef class Database:
         if place == NULL:
             return False
         entry = place[0]
-        fresh = entry_with_key(entry, new)
+        fresh = entry_with_key(self.store.heap, entry, new)
         if fresh == NULL:
             raise MemoryError
         unlink_entry(self.store, slot, hash, place)
-        free(entry)
+        release_entry(self.store.heap, entry)
         if link_entry(self.store, new_slot, new_hash, fresh) < 0:
-            discard_entry(fresh)
+            discard_entry(self.store.heap, fresh)
             raise MemoryError
         return True
 
@@ -975,7 +982,7 @@ cdef class Database:
         entry = place[0]
         unlink_entry(self.store, slot, hash, place)
         if link_entry(destination.store, slot, hash, entry) < 0:
-            discard_entry(entry)
+            discard_entry(self.store.heap, entry)
             raise MemoryError
         return True
 
@@ -1007,7 +1014,7 @@ cdef class Database:
             value = bytearray(<object>reference_of(source))
         elif source.kind == BYTES:
             value = <object>reference_of(source)
-        fresh = entry_with_key(source, new)
+        fresh = entry_with_key(self.store.heap, source, new)
         if fresh == NULL:
             raise MemoryError
         if value is not None:
@@ -1016,7 +1023,7 @@ cdef class Database:
             memcpy(value_of(fresh), &reference, sizeof(reference))
         fresh.clock = first_clock(self.keyspace)
         if link_entry(destination.store, slot, hash, fresh) < 0:
-            discard_entry(fresh)
+            discard_entry(self.store.heap, fresh)
             raise MemoryError
         return True
 
@@ -1282,7 +1289,7 @@ cdef class Database:
 
     def entry_bytes(self, bytes key not None):
         cdef Entry** place = self.peek_place(span_of(key))
-        return chunk_bytes(place[0]) + value_bytes(place[0]) + sizeof(void*) if place != NULL else None
+        return entry_cost(place[0]) + value_bytes(place[0]) + sizeof(void*) if place != NULL else None
 
     # The whole
 
@@ -1300,7 +1307,7 @@ cdef class Database:
 
 
 cdef inline bint has_room(Entry* entry, Py_ssize_t size) noexcept:
-    return <size_t>(value_of(entry) - <char*>entry) + size <= usable_size(entry)
+    return <size_t>(value_of(entry) - <char*>entry) + size <= room_in(entry)
 
 
 cdef int64_t score_of(Keyspace keyspace, Entry* entry, int measure) noexcept:
@@ -1316,7 +1323,7 @@ cdef int64_t idle_ms(Keyspace keyspace, Entry* entry) noexcept:
     return ((now - entry.clock) & CLOCK_MASK) * CLOCK_RESOLUTION_MS
 
 
-cdef Entry* entry_with_key(Entry* entry, Span key) noexcept:
+cdef Entry* entry_with_key(Heap* heap, Entry* entry, Span key) noexcept:
     """A copy under another key; a reference is copied, not counted. NULL: no memory."""
     cdef Payload payload
     cdef Entry* fresh
@@ -1328,7 +1335,7 @@ cdef Entry* entry_with_key(Entry* entry, Span key) noexcept:
         payload.integer = integer_of(entry)
     elif entry.kind != EMBEDDED:
         payload.reference = reference_of(entry)
-    fresh = new_entry(key.data, <uint32_t>key.size, expiry_or_never(entry), &payload)
+    fresh = new_entry(heap, key.data, <uint32_t>key.size, expiry_or_never(entry), &payload)
     if fresh != NULL:
         fresh.clock = entry.clock
     return fresh

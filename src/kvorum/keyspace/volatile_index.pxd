@@ -1,8 +1,8 @@
 """C side of the index of entries that have an expiry; the essay is in ``volatile_index.pyx``."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from kvorum.keyspace.buckets cimport Heap
 from kvorum.keyspace.entry cimport Entry
+from kvorum.keyspace.slab cimport Heap
 
 cdef enum:
     CHUNK_BITS = 9
