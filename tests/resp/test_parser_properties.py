@@ -52,6 +52,8 @@ OPERATIONS = st.lists(
 
 @settings(max_examples=150)
 @given(REQUESTS, CUTS, st.booleans())
+@example([[b"x", b"y" * 33000, b"z" * 33000]], [5, 5, 1, 66000], False)
+@example([[b"GET", b"k"], [b"GET", b"k"]], [1, 40], True)
 def test_requests_come_out_as_they_went_in(requests: list[list[bytes]], sizes: list[int], settle: bool) -> None:
     text = b"".join(map(encode, requests))
     for module in PARSERS:

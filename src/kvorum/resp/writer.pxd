@@ -75,5 +75,5 @@ cdef class Writer:
     cdef int attributed(self, Attribute reply, int depth) except -1
     cdef bytes copy_out(self, Py_ssize_t count)
 
-    # ``bulk`` from registers, for hot paths: faster than passing a span that was made on the spot. ``owner`` may be NULL.
+    # ``bulk`` from registers: faster than passing a span that was made on the spot. ``owner`` may be NULL.
     cdef int bulk_data(self, const char* data, Py_ssize_t size, PyObject* owner) except -1
