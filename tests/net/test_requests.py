@@ -162,7 +162,7 @@ MALFORMED = [
     b"*\r\n",
     b"* 1\r\n",
     b"*+1\r\n",
-    b"*1\n$4\nPING\n",
+    b"*1\n$4\nPING\n\r\n",
     b"*1\r\nPING\r\n",
     b"*1\r\n:4\r\n",
     b"*1\r\n$a\r\n",
@@ -172,7 +172,6 @@ MALFORMED = [
     b"*1\r\n$99999999999\r\n",
     b"*1\r\n$536870913\r\n",
     b"*1\r\n\r\n",
-    b"*1\r\n\0\r\n",
     b"*1\r\n\xff\r\n",
     b"*1\r\n\r\r\n",
     b"*2\r\n$4\r\nECHO\r\n*1\r\n",
@@ -194,6 +193,10 @@ class TestMalformed:
         answers = [dial(one).send(PING + garbage).rest() for one in (redis_server, server)]
         assert answers[0].startswith(PONG)
         assert answers[1] == answers[0]
+
+    def test_a_nul_in_an_announcement_is_garbage_at_once(self, server: KvorumServer, dial: Connect) -> None:
+        """Redis waits for 64 KiB more before it says so."""
+        assert dial(server).send(b"*1\r\n\0\r\n").rest() == b"-ERR Protocol error: expected '$', got '\0'\r\n"
 
     def test_what_comes_after_garbage_is_not_executed(self, server: KvorumServer, client: Raw, dial: Connect) -> None:
         dial(server).send(b"*1\r\n$-5\r\n" + encode_command([b"SET", b"after", b"garbage"])).rest()

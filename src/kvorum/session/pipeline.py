@@ -35,6 +35,8 @@ MEMORY = 2  # maxmemory is set
 PAUSED = 4  # CLIENT PAUSE
 MONITORED = 8  # at least one client runs MONITOR
 
+HTTP_WORDS = frozenset([b"post", b"host:"])
+
 NEVER_SLOW = 1 << 62
 HELD = -1
 
@@ -88,7 +90,7 @@ class Pipeline:
         call.now_ms = now_ms
         command = self.index.resolve(call.argv, call.argc)
         if command is None:
-            self._refuse(session, None, self.registry.unknown(call.args))
+            self._unknown(session)
             return self.clock.monotonic_ns()
         call.command = command
         if call.argc != command.arity and (command.arity >= 0 or call.argc < -command.arity):
@@ -222,6 +224,19 @@ class Pipeline:
             command.rejected_calls += 1
         session.active_ns = self.clock.monotonic_ns()
         return 0
+
+    def _unknown(self, session: Session) -> None:
+        """There is no such command. Words that HTTP begins lines with end the conversation instead: a browser was led
+        here to send commands in the name of its user (cross-protocol scripting)."""
+        arguments = session.call.args
+        if arguments[0].lower() in HTTP_WORDS:
+            self.server.log.warning(
+                "client closed: it speaks HTTP, which may be an attack by way of a browser",
+                address=session.connection.peer.decode("utf-8", "replace"),
+            )
+            session.connection.close_soon()
+        else:
+            self._refuse(session, None, self.registry.unknown(arguments))
 
     def _count_error(self, error: CommandError) -> None:
         self.server.statistics.count_error(error.code)
