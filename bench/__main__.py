@@ -19,6 +19,8 @@ from bench.resp import ReplyError
 from kvorum.testing.process import StartError
 from kvorum.testing.redis_server import RedisUnavailableError, find_programs
 
+BUSY_LOAD = 0.7
+
 
 def arguments_from(words: Sequence[str]) -> argparse.Namespace:
     """The parsed command line."""
@@ -83,6 +85,11 @@ def main(words: Sequence[str]) -> int:
         return subject, stack.enter_context(contenders.reference(cores, programs))
 
     bench = Bench(plan, cores, programs, start, say)
+    busy = os.getloadavg()[0]
+    if busy > BUSY_LOAD:
+        bench.notes.append(
+            f"The machine was busy with other work at the beginning (load {busy:.1f}): figures are rough."
+        )
     figures: list[Figure] = []
     try:
         for part in options.parts:

@@ -89,7 +89,7 @@ def subject(cores: Cores, programs: RedisPrograms, control: bool) -> Contender:
     pinned = None if cores.server is None else [cores.server]
     if control:
         return Contender("redis (control)", RedisServer(programs=programs, cores=pinned))
-    return Contender("kvorum", KvorumServer(cores=pinned))
+    return Contender("kvorum", KvorumServer("--enable-debug-command", "local", cores=pinned))
 
 
 def reference(cores: Cores, programs: RedisPrograms) -> Contender:

@@ -258,8 +258,7 @@ def longest_growth_ms(contender: Contender) -> float | None:
     if not isinstance(reply, list):
         return None
     told = dict(zip(reply[::2], reply[1::2], strict=True))
-    longest = told.get(b"growth_longest_ns")
-    return None if longest is None else int(longest) / 1e6
+    return int(told[b"longest-ns"]) / 1e6
 
 
 def expect_keys(contender: Contender, keys: int) -> None:
