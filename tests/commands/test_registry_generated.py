@@ -21,6 +21,7 @@ from kvorum.commands import all_groups
 from kvorum.commands.command import Command
 from kvorum.commands.keyspecs import has_keys
 from kvorum.commands.registry import Registry
+from kvorum.commands.spec import Mode
 from kvorum.testing.redis_server import RedisServer
 from tests.commands import facts
 from tests.commands.requests import name_words, requests, shortest
@@ -148,6 +149,26 @@ def test_wrong_type(
     assert (our_reply.value == errors.WRONG_TYPE) == (their_reply.value == errors.WRONG_TYPE)
     if our_reply.value == errors.WRONG_TYPE:
         assert our_wire.ask(b"TYPE", KEY).value == b"hash"
+
+
+def parameters_of(command: Command) -> int | None:
+    """How many positional parameters the handler has, from its source; None: any number, or it is made by a container."""
+    handler = command.declaration.handler
+    module, name = getattr(handler, "__module__", None), getattr(handler, "__name__", None)
+    if module is None or command.declaration.name == "HELP":
+        return None
+    tree = ast.parse(Path(kvorum.commands.__file__).with_name(module.rpartition(".")[2] + ".py").read_text())
+    (function,) = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == name)
+    return None if function.args.vararg else len(function.args.posonlyargs) + len(function.args.args)
+
+
+@every_command
+def test_the_handler_takes_what_the_decoder_yields(command: Command) -> None:
+    parameters = parameters_of(command)
+    if parameters is not None:
+        mode, arguments = command.declaration.mode, command.declaration.arguments
+        expected = {Mode.RAW: 1, Mode.LIST: 2, Mode.DECODED: 1 + len(arguments)}[mode]
+        assert parameters == expected
 
 
 def test_every_command_is_described() -> None:

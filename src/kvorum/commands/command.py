@@ -1,4 +1,3 @@
-# cython: annotation_typing=False
 """A command at run time: what the pipeline reads of it, and what it counts.
 
 One object per command and server, made from a shared declaration by the ``Registry``. Compiled code reads the fields as

@@ -1,4 +1,3 @@
-# cython: annotation_typing=False
 """Decoders: an argument grammar, compiled once, that turns a request into the handler's parameters.
 
 A ``Decoder`` is made per command when a registry is built. Its input is the whole request, a list of ``bytes`` whose

@@ -1,4 +1,3 @@
-# cython: annotation_typing=False
 """How long a command took, as a histogram with a fixed relative precision.
 
 It has the shape of an HDR histogram with two significant digits from 1 ns to 1 s, as Redis keeps it: below 256 ns one

@@ -1,4 +1,3 @@
-# cython: annotation_typing=False
 """Where the keys of a request stand: extraction from declared key specs.
 
 Cluster slots, access control, ``COMMAND GETKEYS`` and client-side caching all ask the same question; the answer comes

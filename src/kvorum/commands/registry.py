@@ -1,4 +1,3 @@
-# cython: annotation_typing=False
 """The commands of one server: look-up, containers, statistics.
 
 A ``Registry`` is built from groups of declarations when a server is composed. It owns one ``Command`` per declaration,
