@@ -95,13 +95,13 @@ def object_idletime(call: Call, key: bytes) -> int | None:
     summary="What a string looks like: number (a digit first), json ({, [ or a quote first) or string; else the type.",
 )
 def object_kind(call: Call, key: bytes) -> bytes | None:
-    kind = call.db.type_name(key)
-    return kind_of_string(call.db.get_range(key, 0, 0)) if kind == b"string" else kind
+    value = call.db.peek(key)
+    return kind_of_string(value) if isinstance(value, bytes) else call.db.type_name(key)
 
 
-def kind_of_string(beginning: bytes) -> bytes:
+def kind_of_string(text: bytes) -> bytes:
     """By the first byte."""
-    first = beginning[:1]
+    first = text[:1]
     if first.isdigit():
         return b"number"
     return b"json" if first in (b"{", b"[", b'"') else b"string"
