@@ -13,6 +13,7 @@ cdef class Effects:
     cdef list removals
     cdef bint in_command
 
+    cdef int write(self, bytes word) except -1
     cdef int select(self, int database) except -1
     cdef int append_span(self, int database, Span raw) except -1
     cpdef append(self, int database, list arguments)

@@ -7,14 +7,6 @@ from kvorum.resp.span cimport Span
 from kvorum.resp.writer cimport Writer
 
 
-cdef Span span_of(bytes value) noexcept:
-    cdef Span span
-    span.data = PyBytes_AS_STRING(value)
-    span.size = PyBytes_GET_SIZE(value)
-    span.owner = <PyObject*>value
-    return span
-
-
 cdef class Effects:
     def __init__(self):
         self.batch = Writer(2)
@@ -26,13 +18,16 @@ cdef class Effects:
     def position(self):
         return self.committed_bytes + self.batch.pending
 
+    cdef int write(self, bytes word) except -1:
+        return self.batch.bulk_data(PyBytes_AS_STRING(word), PyBytes_GET_SIZE(word), <PyObject*>word)
+
     cdef int select(self, int database) except -1:
         cdef bytes number
         if database != self.database:
             number = b"%d" % database
             self.batch.array(2)
-            self.batch.bulk(span_of(b"SELECT"))
-            self.batch.bulk(span_of(number))
+            self.write(b"SELECT")
+            self.write(number)
             self.database = database
         return 0
 
@@ -47,7 +42,7 @@ cdef class Effects:
         self.select(database)
         self.batch.array(len(arguments))
         for argument in arguments:
-            self.batch.bulk(span_of(argument))
+            self.write(argument)
         self.commands += 1
 
     cdef int append_argv(self, int database, const Span* argv, Py_ssize_t argc) except -1:

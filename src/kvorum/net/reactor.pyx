@@ -325,6 +325,11 @@ cdef class Connection(Watched):
                 "client closed: output buffer limit reached", address=self.peer.decode("utf-8", "replace"), bytes=size)
             self.close()
 
+    def give_up(self, Exception error):
+        self.reactor.context.log.exception(
+            "client closed: " + type(error).__name__, address=self.peer.decode("utf-8", "replace"))
+        self.close()
+
     def close(self):
         """Close now; a second time changes nothing."""
         if self.closed:
@@ -534,10 +539,13 @@ cdef class Reactor:
             watched = <Watched><PyObject*>self.events[index].data.ptr
             flags = self.events[index].events
             if watched.kind == CONNECTION:
-                if flags & EPOLLOUT and not (<Connection>watched).closed:
-                    (<Connection>watched).flush()
-                if flags & (EPOLLIN | EPOLLERR | EPOLLHUP) and not (<Connection>watched).closed:
-                    (<Connection>watched).read()
+                try:
+                    if flags & EPOLLOUT and not (<Connection>watched).closed:
+                        (<Connection>watched).flush()
+                    if flags & (EPOLLIN | EPOLLERR | EPOLLHUP) and not (<Connection>watched).closed:
+                        (<Connection>watched).read()
+                except Exception as error:      # memory that cannot be had, or a bug: one client pays for it, not all
+                    (<Connection>watched).give_up(error)
             elif watched.kind == LISTENER:
                 self.accept(<Listener>watched)
             elif watched.kind == LOOP:
@@ -557,8 +565,11 @@ cdef class Reactor:
         for connection in connections:
             connection.pending = False
             if not connection.closed:
-                connection.process()
-                connection.parser.settle()
+                try:
+                    connection.process()
+                    connection.parser.settle()
+                except Exception as error:
+                    connection.give_up(error)
         return 0
 
     cdef int end_turn(self) except -1:

@@ -109,7 +109,7 @@ class Pipeline:
                 result = command.handler(call, *command.decoder(call.args))
             if result is not WRITTEN:
                 call.reply.value(result)
-                if isinstance(result, CommandError):
+                if type(result) is CommandError:
                     failed = True
                     self._count_error(result)
         except CommandError as error:
