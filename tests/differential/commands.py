@@ -113,7 +113,6 @@ GENERIC = [
     sequence(one_of("EXISTS", "TOUCH"), some(KEY, 1, 4)),
     sequence("TYPE", KEY),
     sequence("KEYS", PATTERN),
-    sequence("SCAN", CURSOR, sequence("COUNT", words(b"1000000")), some(SCAN_OPTION, 0, 2)),
     sequence(one_of("RENAME", "RENAMENX"), KEY, KEY),
     sequence("MOVE", KEY, DATABASE),
     sequence("COPY", KEY, KEY, some(one_of("REPLACE", sequence("DB", DATABASE), words(b"DB", b"what")), 0, 2)),
@@ -126,8 +125,11 @@ GENERIC = [
     sequence("OBJECT", one_of("ENCODING", "REFCOUNT", "IDLETIME", "FREQ", words(b"nonsense")), some(KEY, 0, 2)),
 ]
 
-# It may meet keys that have expired, and which it meets is chance.
-CHANCE = [sequence("RANDOMKEY")]
+# Which expired keys these come across, and remove, is chance or differs: a scan of redis-server only removes those that match.
+WALKS = [
+    sequence("RANDOMKEY"),
+    sequence("SCAN", CURSOR, sequence("COUNT", words(b"1000000")), some(SCAN_OPTION, 0, 2)),
+]
 
 CONNECTION = [
     sequence("PING", some(VALUE, 0, 2)),
@@ -179,6 +181,6 @@ def weighted(*groups: tuple[int, list[Template]]) -> Template:
     return one_of(*(one_of(*templates) for weight, templates in groups for _ in range(weight)))
 
 
-ANY_COMMAND = weighted((10, STRINGS), (9, GENERIC), (1, CHANCE), (2, CONNECTION), (1, DATABASES), (1, NONSENSE))
+ANY_COMMAND = weighted((10, STRINGS), (9, GENERIC), (1, WALKS), (2, CONNECTION), (1, DATABASES), (1, NONSENSE))
 # What may change data: the commands whose effects are compared. No database is selected: that is no effect.
 DATA_COMMAND = weighted((6, STRINGS), (5, GENERIC), (1, DATABASES))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, zip_longest
 from random import Random
 
 import pytest
@@ -65,11 +65,15 @@ class EffectPair:
     def compare(self, commands: list[list[bytes]]) -> list[Effect]:
         """Assert that the effects are the same; returns redis-server's."""
         theirs, ours = map(removals_in_order, self.effects(commands))
-        for at, (first, second) in enumerate(zip(theirs, ours, strict=False)):
-            assert alike(first, second), self.pair.tell(f"effect {at}\n  redis: {first}\n  kvorum: {second}")
-        assert len(theirs) == len(ours), self.pair.tell(f"redis: {theirs[len(ours) :]}\nkvorum: {ours[len(theirs) :]}")
+        for at, (first, second) in enumerate(zip_longest(theirs, ours)):
+            assert alike(first, second), self._tell(theirs, ours, at)
         assert grouping(theirs) == grouping(ours)
         return theirs
+
+    def _tell(self, theirs: list[Effect], ours: list[Effect], at: int) -> str:
+        around = slice(max(0, at - 3), at + 4)
+        lines = ["redis:", *map(repr, theirs[around]), "kvorum:", *map(repr, ours[around])]
+        return self.pair.tell("\n    ".join(lines))
 
     def _offset(self) -> int:
         text = self.pair.theirs.ask(b"INFO", b"replication").value
@@ -86,10 +90,12 @@ def removals_in_order(effects: list[Effect]) -> list[Effect]:
     return ordered
 
 
-def alike(first: Effect, second: Effect) -> bool:
-    """Equal but for points in time, which the servers computed at different moments."""
+def alike(first: Effect | None, second: Effect | None) -> bool:
+    """Equal but for points in time, which the servers computed at different moments. None: there is none."""
     return (
-        first.database == second.database
+        first is not None
+        and second is not None
+        and first.database == second.database
         and len(first.command) == len(second.command)
         and all(map(same_word, first.command, second.command))
     )

@@ -528,18 +528,17 @@ def substr(call: Call, key: bytes, start: int, end: int) -> bytes:
         Integer("len", "MINMATCHLEN", optional=True),
         Token("withmatchlen", optional=True),
     ],
+    raw=True,
     complexity="O(N*M), N and M being the lengths of the strings",
     summary="The longest common subsequence of the strings at two keys.",
 )
-def lcs(
-    call: Call, key1: bytes, key2: bytes, only_length: bool, index: bool, min_match: int | None, with_lengths: bool
-) -> object:
-    values = [call.db.get(key) for key in (key1, key2)]
-    if any(not isinstance(value, bytes | None) for value in values):
-        raise CommandError(errors.LCS_NOT_STRINGS)
+def lcs(call: Call) -> object:
+    """Redis looks at the keys before it looks at the options, and so does this: it shows in errors and in what expires."""
+    first, second = lcs_operands(call)
+    options: tuple[Any, ...] = call.command.decoder(call.args)[2:]
+    only_length, index, min_match, with_lengths = options
     if index and only_length:
         raise CommandError(errors.LCS_BOTH)
-    first, second = (value or b"" for value in values)
     size = (len(first) + 1) * (len(second) + 1)
     if size * CELL_BYTES > call.server.config.proto_max_bulk_len:
         raise CommandError(errors.LCS_TOO_LONG)
@@ -556,3 +555,13 @@ def lcs(
         if end1 - start1 + 1 >= max(0, min_match or 0)
     ]
     return {b"matches": matches, b"len": length}
+
+
+def lcs_operands(call: Call) -> list[bytes]:
+    """The strings at the two keys; an absent key counts as an empty string."""
+    operands = []
+    for value in [call.db.get(key) for key in call.args[1:3]]:
+        if value is not None and not isinstance(value, bytes):
+            raise CommandError(errors.LCS_NOT_STRINGS)
+        operands.append(value or b"")
+    return operands
