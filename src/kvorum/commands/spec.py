@@ -254,6 +254,7 @@ class ArgumentDetails(TypedDict, total=False):
     since: str
     deprecated_since: str
     summary: str
+    key_spec_index: int | None
     parse: Callable[[bytes], object]
     counted_by: str
     late: bool
@@ -284,11 +285,10 @@ def UnixTime(name: str, token: str | None = None, **details: Unpack[ArgumentDeta
     return Argument(name=name, kind=Kind.UNIX_TIME, token=token, **details)
 
 
-def Key(
-    name: str, token: str | None = None, *, key_spec_index: int | None = 0, **details: Unpack[ArgumentDetails]
-) -> Argument:
-    """A key; ``key_spec_index`` says which of the command's key specs covers it."""
-    return Argument(name=name, kind=Kind.KEY, token=token, key_spec_index=key_spec_index, **details)
+def Key(name: str, token: str | None = None, **details: Unpack[ArgumentDetails]) -> Argument:
+    """A key; ``key_spec_index`` says which of the command's key specs covers it, by default the first."""
+    details.setdefault("key_spec_index", 0)
+    return Argument(name=name, kind=Kind.KEY, token=token, **details)
 
 
 def Token(name: str, token: str | None = None, **details: Unpack[ArgumentDetails]) -> Argument:
