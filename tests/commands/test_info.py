@@ -173,6 +173,7 @@ def test_traffic_is_counted(pair: Pair) -> None:
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_redis_py_parses_each_section(kvorum_server: KvorumServer, connect: Any, protocol: int) -> None:
     client = connect(kvorum_server, protocol=protocol)
+    client.flushall()
     client.set("key", "value")
     for section in (
         None, "server", "clients", "memory", "persistence", "stats", "replication", "cpu", "modules", "commandstats",

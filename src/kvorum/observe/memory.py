@@ -1,9 +1,10 @@
 """Where the memory is: the one computation behind INFO memory, MEMORY STATS and MEMORY DOCTOR.
 
 *Used* memory is what the server accounts for itself: the keyspace (entries, tables, values, to the byte that malloc
-gave) and the clients' buffers. The interpreter, code and libraries are not part of it; they were there before the
-first key and show up as the process' resident size at start (``startup_rss_bytes``). So the fields about the allocator
-compare used memory with what the process has grown by, and ``rss_overhead_*`` shows the rest.
+gave) and the clients' buffers, which cron measures every second. It is just what ``maxmemory`` limits. The interpreter,
+code and libraries are not part of it; they were there before the first key and show up as the process' resident size
+at start (``startup_rss_bytes``). So the fields about the allocator compare used memory with what the process has grown
+by, and ``rss_overhead_*`` shows the rest.
 """
 
 from __future__ import annotations
@@ -125,15 +126,14 @@ def client_memory(server: ServerContext) -> ClientMemory:
 
 def memory_report(server: ServerContext) -> MemoryReport:
     """Measure now."""
-    clients = client_memory(server).total_bytes
-    used = server.keyspace.used_bytes + clients
+    used = server.memory.used_bytes()
     server.statistics.note_memory(used)
     databases = server.keyspace.databases
     return MemoryReport(
         used=used,
         peak=server.statistics.peak_memory_bytes,
         startup=server.statistics.startup_memory_bytes,
-        clients=clients,
+        clients=server.statistics.client_buffer_bytes,
         resident=resident_bytes(),
         startup_resident=server.statistics.startup_rss_bytes,
         keys=sum(len(database) for database in databases),

@@ -122,7 +122,7 @@ def memory(server: ServerContext) -> Fields:
         "rss_overhead_bytes": report.rss_waste,
         "mem_fragmentation_ratio": f"{report.total_ratio:.2f}",
         "mem_fragmentation_bytes": report.total_waste,
-        "mem_not_counted_for_evict": report.clients,
+        "mem_not_counted_for_evict": 0,
         "mem_replication_backlog": 0,
         "mem_total_replication_buffers": 0,
         "mem_clients_slaves": 0,

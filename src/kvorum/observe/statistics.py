@@ -67,6 +67,7 @@ class Statistics:
         self.unexpected_error_replies = 0
         self.peak_memory_bytes = 0
         self.expire_cycle_ns = 0
+        self.client_buffer_bytes = 0  # of all clients, as cron measured it last
         self.startup_memory_bytes = 0
         self.startup_rss_bytes = 0
         self.full_syncs = 0

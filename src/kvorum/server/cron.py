@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from kvorum.keyspace.expiry import ExpiryCycle
+from kvorum.observe.memory import client_memory
 from kvorum.session.pipeline import PAUSED
 
 if TYPE_CHECKING:
@@ -61,17 +62,22 @@ class Cron:
                 context.pipeline.unpause()
         else:
             self._expire()
+        if now_ns >= self._next_second_ns:
+            self._next_second_ns = now_ns + 1_000_000_000
+            self._each_second()
         if context.memory.limited:
             context.memory.make_room()
         freeing = context.keyspace.free_some(FREE_PER_TICK) > 0
         context.statistics.sample(now_ns)
         context.statistics.note_memory(context.memory.used_bytes())
-        if now_ns >= self._next_second_ns:
-            self._next_second_ns = now_ns + 1_000_000_000
-            self._reactor.cron()
-            context.log.flush_repeated()
         context.effects.commit()
         return freeing
+
+    def _each_second(self) -> None:
+        """What looks at every client."""
+        self._reactor.cron()
+        self._context.statistics.client_buffer_bytes = client_memory(self._context).total_bytes
+        self._context.log.flush_repeated()
 
     def _expire(self) -> None:
         """Delete what has expired although nobody asked for it, for a bounded time."""

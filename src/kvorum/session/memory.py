@@ -36,11 +36,12 @@ class MemoryLimit:
         pipeline.gates = pipeline.gates | MEMORY if self.limited else pipeline.gates & ~MEMORY
 
     def used_bytes(self) -> int:
-        """What counts against the limit: entries, tables and values."""
-        return self._context.keyspace.used_bytes
+        """What counts against the limit: entries, tables and values, and the clients' buffers as last measured."""
+        return self._context.keyspace.used_bytes + self._context.statistics.client_buffer_bytes
 
     def make_room(self) -> bool:
         """Evict until the limit is kept; False if the policy leaves nothing to evict."""
-        if not self.limited or self._context.keyspace.used_bytes <= self._limit_bytes:
+        limit_bytes = max(self._limit_bytes - self._context.statistics.client_buffer_bytes, 0)
+        if not self.limited or self._context.keyspace.used_bytes <= limit_bytes:
             return True
-        return self._evictor.evict_down_to(self._limit_bytes)
+        return self._evictor.evict_down_to(limit_bytes)
