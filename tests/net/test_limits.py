@@ -11,7 +11,7 @@ import pytest
 
 from kvorum.testing.kvorum_server import KvorumServer
 from tests.differential.wire import encode_command
-from tests.net.conftest import TWINS, Connect, Start
+from tests.net.conftest import Connect, Start
 from tests.net.raw import PATIENCE_S, Raw, clients, until
 
 PING = b"*1\r\n$4\r\nPING\r\n"
@@ -289,8 +289,3 @@ class TestProtectedMode:
         assert local.ask(b"CONFIG", b"SET", b"protected-mode", b"yes", b"requirepass", b"secret").value == b"OK"
         with Raw((outside, server.port)) as stranger:
             assert stranger.ask(b"AUTH", b"secret").value == b"OK"
-
-
-def test_both_twins_are_tested() -> None:
-    """The servers of this folder really are what they are called."""
-    assert set(TWINS) == {"compiled", "plain"}

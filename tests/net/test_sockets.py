@@ -13,6 +13,7 @@ import pytest
 import kvorum.net.reactor
 import kvorum.server.server
 from kvorum import Server
+from kvorum.testing.kvorum_server import KvorumServer
 from kvorum.testing.twins import load_plain
 from tests.net.conftest import Connect, Start
 from tests.net.raw import Raw, clients, fields
@@ -26,6 +27,13 @@ def ipv6() -> None:
             probe.bind(("::1", 0))
     except OSError as error:
         pytest.skip(f"this machine has no IPv6: {error}")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system does not list what a process has loaded")
+def test_both_twins_are_tested(server: KvorumServer, twin: str) -> None:
+    """The servers of this folder really are what they are called."""
+    loaded = Path(f"/proc/{server.pid}/maps").read_text()
+    assert ("/kvorum/net/reactor." in loaded) == (twin == "compiled")
 
 
 class TestIPv6:
