@@ -54,7 +54,7 @@ cdef inline Bucket* overflow_of(Bucket* bucket) noexcept nogil:
 
 
 cdef inline uint64_t matching_tags(uint64_t line, uint64_t hash) noexcept nogil:
-    """Bit 7 of each of the low seven bytes that equal the tag, the hash's low byte. ``line``: the bucket's first word."""
+    """Bit 7 of each of the low seven bytes of a bucket's first word that equal the tag, the hash's low byte."""
     cdef uint64_t difference = line ^ (<uint64_t>0x01010101010101 * (hash & 0xFF))
     cdef uint64_t low = <uint64_t>0x7F7F7F7F7F7F7F7F
     return ~(((difference & low) + low) | difference | low) & <uint64_t>0x0080808080808080
@@ -83,6 +83,7 @@ cdef inline Entry** find_entry(Slot* slot, uint64_t hash, const char* key, size_
 
 cdef int insert_entry(Heap* heap, Slot* slot, uint64_t hash, Entry* entry, int64_t* bytes) noexcept
 cdef void remove_entry(Heap* heap, Slot* slot, uint64_t hash, Entry** place, int64_t* bytes) noexcept
+cdef void prefetch_bucket(Bucket* bucket) noexcept nogil
 cdef Bucket* bucket_at(Slot* slot, uint64_t hash, uint64_t* following) noexcept nogil
 cdef Bucket* detach_overflow(Heap* heap, Bucket* head, int64_t* bytes) noexcept
 cdef void free_buckets(Heap* heap, Slot* slot, int64_t* bytes) noexcept

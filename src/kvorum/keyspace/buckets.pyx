@@ -57,6 +57,14 @@ cdef void give_buckets(Heap* heap, Bucket* buckets, unsigned int bits, int64_t* 
     give(heap, buckets)
 
 
+cdef void prefetch_bucket(Bucket* bucket) noexcept nogil:
+    """Bring in what its pointers point to."""
+    cdef int i
+    for i in range(BUCKET_ENTRIES):
+        if bucket.present >> i & 1 or bucket.present & OVERFLOW_BIT:
+            prefetch_line(bucket.entries[i])
+
+
 cdef inline uint64_t hash_of(Heap* heap, Entry* entry) noexcept nogil:
     return hash_of_key(key_of(entry), entry.key_size, heap.hash_seed)
 
@@ -91,21 +99,17 @@ cdef int put(Heap* heap, Bucket* bucket, uint8_t tag, void* entry, int64_t* byte
 
 
 cdef void spread(Heap* heap, Segment* source, Segment* low, Segment* high, int64_t* bytes) noexcept:
-    """Move all entries into one other segment (``high`` NULL) or two, by the first bit after the depth; the buckets are freed."""
+    """Move all entries into another segment, or two (``high``) by the first bit after the depth; frees the buckets."""
     cdef Bucket* buckets = <Bucket*>source.root
     cdef Bucket* bucket
     cdef Bucket* overflow
-    cdef Bucket* ahead
     cdef Segment* target = low
     cdef uint64_t hash
     cdef uint32_t index, size = <uint32_t>1 << source.bits
     cdef int i
     for index in range(size + PREFETCH_DISTANCE):
         if index < size:
-            ahead = buckets + index
-            for i in range(BUCKET_ENTRIES):
-                if ahead.present >> i & 1 or ahead.present & OVERFLOW_BIT:
-                    prefetch_line(ahead.entries[i])
+            prefetch_bucket(buckets + index)
         if index < PREFETCH_DISTANCE:
             continue
         bucket = buckets + (index - PREFETCH_DISTANCE)
@@ -386,7 +390,7 @@ cdef void remove_entry(Heap* heap, Slot* slot, uint64_t hash, Entry** place, int
 # Walking
 
 cdef Bucket* bucket_at(Slot* slot, uint64_t hash, uint64_t* following) noexcept nogil:
-    """The head bucket of a hash, and the first hash of the next bucket (0: there is none). The slot must not be empty."""
+    """The head bucket of a hash, and the first hash of the next bucket (0: none). The slot must not be empty."""
     cdef Segment* segment = segment_of(slot, hash)
     cdef unsigned int shared = segment.depth + segment.bits
     cdef uint64_t width

@@ -35,7 +35,8 @@ cdef struct Heap:               # what all tables of a keyspace share
     uint64_t hash_seed
     Page* pages[CLASSES]        # those with room
     Region* regions             # those with unused pages
-    Region* spare               # one that is unused altogether
+    Region* spare               # those that are unused altogether
+    uint32_t spare_count
     int64_t reserved_bytes      # of all regions
     ClockFunction clock         # thread CPU time in ns, or NULL
     void* clock_context
@@ -56,4 +57,4 @@ cdef inline size_t room_of(const void* object) noexcept nogil:
 
 cdef void* take(Heap* heap, size_t size) noexcept nogil
 cdef void give(Heap* heap, void* object) noexcept nogil
-cdef void release_heap(Heap* heap) noexcept nogil
+cdef uint32_t trim_heap(Heap* heap, uint32_t limit, uint32_t kept) noexcept nogil

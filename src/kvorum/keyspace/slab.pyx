@@ -1,16 +1,18 @@
 # cython: wraparound=False, cdivision=True
-"""Where entries and buckets live: objects of one size side by side in pages of 16 KiB, pages in regions of 2 MiB. C only.
+"""Where entries and buckets live: objects of one size in pages of 16 KiB, pages in regions of 2 MiB. C only.
 
-Why not malloc. It keeps eight bytes beside each allocation and rounds to sixteen, which makes 80 bytes of an entry of 64. Aligning
-buckets to cache lines wastes as much again. And it gives memory back when it sees fit: after ten million keys were freed in small steps,
-glibc trimmed its heap within one call that took more than a second. Here a region is unmapped as soon as its last page is unused,
-which takes some ten microseconds.
+Why not malloc. It keeps eight bytes beside each allocation and rounds to sixteen, which makes 80 bytes of an entry of
+64. Aligning buckets to cache lines wastes as much again. And it gives memory back when it sees fit: after ten million
+keys were freed in small steps, glibc trimmed its heap within one call that took more than a second. Here unused
+regions are unmapped one by one, some hundred microseconds each, and the caller says how many at a time.
 
-Sizes come in steps of 8 bytes up to 512, of 64 up to 2,048; beyond that there are 4, 8 and 16 KiB for arrays of buckets. An object's
-page is found from its address (regions are aligned), so objects have no header. Sizes that are powers of two are aligned to themselves.
+Sizes come in steps of 8 bytes up to 512, of 64 up to 2,048; beyond that there are 4, 8 and 16 KiB for arrays of
+buckets. An object's page is found from its address (regions are aligned), so objects have no header. Sizes that are
+powers of two are aligned to themselves.
 
-Pages whose objects are used only in part are the price (fragmentation, as in every allocator that does not move objects): the
-accounting counts objects, since only they tell what removing a key gains; ``Heap.reserved_bytes`` counts regions.
+Pages whose objects are used only in part are the price (fragmentation, as in every allocator that does not move
+objects): the accounting counts objects, since only they tell what removing a key gains; ``Heap.reserved_bytes``
+counts regions.
 """
 cdef extern from "<sys/mman.h>" nogil:
     """
@@ -41,7 +43,9 @@ cdef inline unsigned int class_of(size_t size) noexcept nogil:
         return <unsigned int>((size + 7) >> 3)
     if size <= SLAB_LIMIT:
         return <unsigned int>(FINE_CLASSES + ((size - FINE_LIMIT - 1) >> 6))
-    return COARSE_CLASSES if size <= PAGE_BYTES / 4 else COARSE_CLASSES + 1 if size <= PAGE_BYTES / 2 else COARSE_CLASSES + 2
+    if size <= PAGE_BYTES / 4:
+        return COARSE_CLASSES
+    return COARSE_CLASSES + 1 if size <= PAGE_BYTES / 2 else COARSE_CLASSES + 2
 
 
 cdef inline unsigned int bytes_of_class(unsigned int number) noexcept nogil:
@@ -60,6 +64,7 @@ cdef void* take(Heap* heap, size_t size) noexcept nogil:
     """An object of at least so many bytes, at most SLAB_LIMIT or exactly 4, 8 or 16 KiB; NULL: no memory."""
     cdef unsigned int number = class_of(size)
     cdef Page* page = heap.pages[number]
+    cdef Region* region
     cdef void* object
     if page == NULL:
         page = take_page(heap)
@@ -72,7 +77,8 @@ cdef void* take(Heap* heap, size_t size) noexcept nogil:
     if object != NULL:
         page.released = (<void**>object)[0]
     else:
-        object = <char*>region_of(page) + ((page - region_of(page).pages) << PAGE_BITS) + page.fresh * <size_t>page.bytes
+        region = region_of(page)
+        object = <char*>region + ((page - region.pages) << PAGE_BITS) + page.fresh * <size_t>page.bytes
         page.fresh += 1
     page.used += 1
     if page.used == page.capacity:
@@ -163,8 +169,10 @@ cdef void unlist_region(Heap* heap, Region* region) noexcept nogil:
 
 cdef Region* take_region(Heap* heap) noexcept nogil:
     cdef Region* region = heap.spare
-    heap.spare = NULL
-    if region == NULL:
+    if region != NULL:
+        heap.spare = region.following
+        heap.spare_count -= 1
+    else:
         region = <Region*>map_aligned()
         if region == NULL:
             return NULL
@@ -177,12 +185,24 @@ cdef Region* take_region(Heap* heap) noexcept nogil:
 
 
 cdef void give_region(Heap* heap, Region* region) noexcept nogil:
-    """One unused region is kept: a count that swings about a region's border must not map and unmap each time."""
-    if heap.spare == NULL:
-        heap.spare = region
-        return
-    heap.reserved_bytes -= REGION_BYTES
-    munmap(region, REGION_BYTES)
+    """It waits for trim_heap: the last objects of a database that is freed may leave very many regions at once."""
+    region.following = heap.spare
+    heap.spare = region
+    heap.spare_count += 1
+
+
+cdef uint32_t trim_heap(Heap* heap, uint32_t limit, uint32_t kept) noexcept nogil:
+    """Give up to ``limit`` unused regions back to the system until ``kept`` are left; how many."""
+    cdef uint32_t trimmed = 0
+    cdef Region* region
+    while trimmed < limit and heap.spare_count > kept:
+        region = heap.spare
+        heap.spare = region.following
+        heap.spare_count -= 1
+        heap.reserved_bytes -= REGION_BYTES
+        munmap(region, REGION_BYTES)
+        trimmed += 1
+    return trimmed
 
 
 cdef void* map_aligned() noexcept nogil:
@@ -205,11 +225,3 @@ cdef void* map_aligned() noexcept nogil:
         surplus = 0
         munmap(place + REGION_BYTES, REGION_BYTES)
     return place + surplus
-
-
-cdef void release_heap(Heap* heap) noexcept nogil:
-    """The last act: everything has been given back."""
-    if heap.spare != NULL:
-        munmap(heap.spare, REGION_BYTES)
-        heap.spare = NULL
-        heap.reserved_bytes -= REGION_BYTES

@@ -13,17 +13,16 @@ therefore always has 0 bytes.
 again, because a value's destructor may run any code: functions here hand such references back instead of dropping
 them in the middle.
 """
-from cpython.bytearray cimport PyByteArray_Size
 from cpython.bytes cimport PyBytes_GET_SIZE
-from cpython.ref cimport Py_DECREF, Py_XDECREF
+from cpython.ref cimport Py_XDECREF
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove
 
 from kvorum.keyspace.buckets cimport (
     Bucket,
-    Segment,
     bucket_at,
     detach_overflow,
+    prefetch_bucket,
     free_buckets,
     insert_entry,
     overflow_of,
@@ -432,12 +431,14 @@ cdef bint empty_slot(Store* store, Slot* slot, uint64_t budget, uint64_t* freed)
     cdef Bucket* head
     cdef Bucket* bucket
     cdef Entry* entry
-    cdef uint64_t following
+    cdef uint64_t following, ahead
     cdef int64_t cost
     cdef unsigned int group = store.freed_slots >> GROUP_BITS
     cdef int i
     while True:
         head = bucket_at(slot, store.freed_hash, &following)
+        if following != 0:
+            prefetch_bucket(bucket_at(slot, following, &ahead))
         bucket = head
         while bucket != NULL:
             for i in range(7):

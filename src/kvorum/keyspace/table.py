@@ -219,7 +219,7 @@ class Keyspace:
         return len(self._detached_objects) + sum(len(one.entries) for one in self._detached)
 
     def free_some(self, budget_entries: int) -> int:
-        """Free up to about so many entries of what was flushed or unlinked; how many, 0: there is nothing left."""
+        """Free about so many entries of what was flushed or unlinked; what work was done, 0: nothing is left to do."""
         freed = 0
         while self._detached_objects and freed < budget_entries:
             release = getattr(self._detached_objects[-1], "release_some", None)

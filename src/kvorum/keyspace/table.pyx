@@ -1,5 +1,5 @@
 # cython: wraparound=False, cdivision=True
-"""Keyspace and Database over the compiled store. The contract is in ``table.py``, the layout in ``store`` and ``buckets``.
+"""Keyspace and Database over the compiled store. ``table.py`` has the contract, ``store`` and ``buckets`` the layout.
 
 Every operation does the same three things: slot and hash of the key, the place of its entry (expired ones are removed
 on the way), the change. Nothing here keeps a place over a call that can run Python code of others.
@@ -48,12 +48,10 @@ from kvorum.keyspace.entry cimport (
     value_of,
 )
 from kvorum.keyspace.hashing cimport hash_of_key, slot_of_key
-from kvorum.keyspace.slab cimport Heap, release_heap
+from kvorum.keyspace.slab cimport Heap, trim_heap
 from kvorum.keyspace.store cimport (
     EMBEDDED_LIMIT,
     GROUP_BITS,
-    GROUP_SLOTS,
-    GROUPS,
     SHORT_INTEGER,
     SLOT_COUNT,
     Payload,
@@ -102,6 +100,8 @@ cdef enum:
     LFU_INITIAL = 5
     SHORT_STRING = 44           # up to here Redis embeds a string that was set whole
     BUCKETS_PER_KEY = 10        # SCAN: empty buckets passed per wanted key
+    REGION_COST = 4000          # entries that can be freed in the time of unmapping a region
+    KEPT_REGIONS = 4            # unused ones, for what comes next
     LAZY_ELEMENTS = 64          # UNLINK: bigger objects are freed later
     ALL_AT_ONCE = 1 << 30
     RANDOM_TRIES = 100
@@ -178,7 +178,7 @@ cdef class Keyspace:
         self.freeing = False
         while self.detached != NULL:
             self.free_stores(ALL_AT_ONCE)
-        release_heap(&self.heap)
+        trim_heap(&self.heap, self.heap.spare_count, 0)
 
     # Clocks and chance
 
@@ -273,6 +273,8 @@ cdef class Keyspace:
             value = None
         if freed < budget_entries:
             freed += self.free_stores(budget_entries - freed)
+        if freed < budget_entries:
+            freed += REGION_COST * trim_heap(&self.heap, (budget_entries - freed) // REGION_COST + 1, KEPT_REGIONS)
         return freed
 
     cdef uint64_t free_stores(self, uint64_t budget) except? 0:
@@ -305,9 +307,13 @@ cdef class Keyspace:
         return 0
 
     def swap(self, int first, int second):
-        cdef Store* store = self.stores[first]
-        cdef Database one = self.databases[first]
-        cdef Database other = self.databases[second]
+        cdef Store* store
+        cdef Database one, other
+        if not (0 <= first < self.store_count and 0 <= second < self.store_count):
+            raise IndexError((first, second))
+        one = self.databases[first]
+        other = self.databases[second]
+        store = self.stores[first]
         self.stores[first] = self.stores[second]
         self.stores[second] = store
         one.store = self.stores[first]
@@ -395,7 +401,6 @@ cdef inline void refer(Payload* payload, Kind kind, object value) noexcept:
 
 
 cdef inline int buffer_payload(Payload* payload, object buffer) except -1:
-    cdef Entry* nothing = NULL
     payload.flags = RAW
     refer(payload, BUFFER, buffer)
     payload.reference_bytes = buffer_bytes(buffer)
@@ -430,6 +435,8 @@ cdef tuple living_page(Database database, uint64_t cursor, long long count):
 
 cdef class Database:
     def __cinit__(self, Keyspace keyspace not None, int index):
+        if not 0 <= index < keyspace.store_count:
+            raise IndexError(index)
         self.keyspace = keyspace
         self.index = index
         self.store = keyspace.stores[index]
@@ -764,7 +771,7 @@ cdef class Database:
         object_payload(value, &payload)
         try:
             place = self.find_for_write(key, slot, hash)
-        except:
+        except BaseException:
             Py_XDECREF(payload.reference)
             raise
         if keep_ttl and place != NULL:
