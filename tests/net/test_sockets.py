@@ -129,6 +129,22 @@ class TestOptions:
             assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
 
 
+class FailingLog:
+    """A log that cannot tell of malformed requests."""
+
+    def __init__(self) -> None:
+        self.exceptions: list[str] = []
+
+    def verbose(self, event: str, **details: object) -> None:
+        raise OSError("the disk is full")
+
+    def exception(self, event: str, **details: object) -> None:
+        self.exceptions.append(event)
+
+    def notice(self, event: str, **details: object) -> None:
+        """Nobody looks."""
+
+
 class TestEmbedded:
     def test_a_server_that_ends_closes_its_clients(self, embedded: Callable[..., Server]) -> None:
         with embedded() as server:
@@ -136,6 +152,18 @@ class TestEmbedded:
             assert raw.ask(b"PING").value == b"PONG"
         with raw:
             assert raw.rest() == b""
+
+    def test_one_client_pays_for_what_goes_wrong_while_it_is_served(self, embedded: Callable[..., Server]) -> None:
+        with (
+            embedded() as server,
+            Raw((server.host, server.port)) as unlucky,
+            Raw((server.host, server.port)) as other,
+        ):
+            log = FailingLog()
+            server.server.context.log = log
+            assert unlucky.send(b"PING\r\n*x\r\n").rest() == b""
+            assert other.ask(b"PING").value == b"PONG"
+            assert log.exceptions == ["client closed: OSError"]
 
     def test_reading_writing_and_leaving(self, embedded: Callable[..., Server]) -> None:
         value = b"v" * (5 << 20)

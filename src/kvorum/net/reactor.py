@@ -2,8 +2,7 @@
 
 Where it stands. Bytes from a socket go to the connection's parser; each request found there is executed by the
 pipeline; the reply gathers in the session's writer; at the end of the turn the effects of all that was done are logged
-once, and only then do replies go out. Nothing above this module knows of sockets, nothing here of
-commands.
+once, and only then do replies go out. Nothing above this module knows of sockets, nothing here of commands.
 
 What it promises, in both forms:
 
@@ -19,6 +18,8 @@ What it promises, in both forms:
   the log says so. The number of connections is bounded by ``max_clients``; who comes then is told so and turned away.
 - *Silence costs little.* A connection that says nothing holds a session and a few small objects, no buffers.
 - *Nobody waits for the slow.* Sockets never block. Half a request stays in its parser until the rest arrives.
+- *One pays, not all.* What goes wrong while one connection is served (memory that cannot be had, a bug) closes that
+  connection, with a line in the log.
 - *Closing* is final and harmless to repeat: the session is told to the context (``client_left``) exactly once.
 - *Running out of descriptors* pauses accepting until the next ``cron``, instead of spinning on a backlog that cannot be
   taken.
@@ -43,7 +44,6 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from kvorum.resp.parser import Parser, Scratch, Status
@@ -149,9 +149,12 @@ class Connection(asyncio.Protocol):
         if self.closed:
             return
         self.reactor.bytes_read += len(data)
-        self.parser.feed(data)
-        self.process()
-        self.settle()
+        try:
+            self.parser.feed(data)
+            self.process()
+            self.settle()
+        except Exception as error:
+            self.give_up(error)
 
     def settle(self) -> None:
         """The next turn is another connection's: keep what is left of the input, if it is not too much."""
@@ -285,6 +288,11 @@ class Connection(asyncio.Protocol):
             )
             self.close()
 
+    def give_up(self, error: Exception) -> None:
+        """Memory that cannot be had, or a bug: one client pays for it, not all."""
+        self.reactor.context.log.exception("client closed: " + type(error).__name__, address=text(self.peer))
+        self.close()
+
     # What sessions and commands call
 
     def resume(self) -> None:
@@ -403,8 +411,11 @@ class Reactor:
         for connection in connections:
             connection.pending = False
             if not connection.closed:
-                connection.process()
-                connection.settle()
+                try:
+                    connection.process()
+                    connection.settle()
+                except Exception as error:
+                    connection.give_up(error)
         self.context.effects.commit()
         connections, self.dirty = self.dirty, []
         for connection in connections:
