@@ -443,7 +443,7 @@ def set_expiry(call: Call, args: list[bytes], base_ms: int, in_seconds: bool) ->
     conditions = expire_conditions(args[2:]) if len(args) > 2 else frozenset[bytes]()
     name: bytes = call.command.name
     expire_ms = expire_time(integer(amount), in_seconds, base_ms, name)
-    if conditions and not expiry_wanted(conditions, call.db.expire_at(key), expire_ms):
+    if conditions and not expiry_wanted(conditions, call.db.expire_at_for_write(key), expire_ms):
         return 0
     if expire_ms <= call.now_ms:
         return remove_expired(call, key)

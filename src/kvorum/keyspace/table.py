@@ -536,6 +536,13 @@ class Database:
             return -2
         return entry.expire_ms or -1
 
+    def expire_at_for_write(self, key: bytes) -> int:
+        """``expire_at`` as a write asks."""
+        entry = self._write(key)
+        if entry is None:
+            return -2
+        return entry.expire_ms or -1
+
     def set_expire(self, key: bytes, expire_ms: int) -> bool:
         """Whether the key is there. A time that has passed is not treated otherwise. 0: never."""
         entry = self._write(key)

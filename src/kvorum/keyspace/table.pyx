@@ -936,6 +936,15 @@ cdef class Database:
             != NULL
         )
 
+    def expire_at_for_write(self, bytes key not None):
+        cdef Span span = span_of(key)
+        cdef Entry** place = self.find_for_write(
+            span, slot_of_key(span.data, span.size), hash_of_key(span.data, span.size, self.store.heap.hash_seed)
+        )
+        if place == NULL:
+            return -2
+        return expiry_of(place[0]).at_ms if place[0].flags & VOLATILE else -1
+
     def set_expire(self, bytes key not None, long long expire_ms):
         return self.write_expiry(span_of(key), expire_ms)
 
