@@ -35,6 +35,7 @@ LOOPBACK_PEERS = (b"127.0.0.1:", b"[::1]:")
 SHORT_INTEGERS = ((1, 7), (2, 15), (4, 31))  # bytes that RDB needs for an integer of so many bits
 LENGTH_STEPS = ((1 << 6, 1), (1 << 14, 2), (1 << 32, 5))  # bytes that RDB needs for a length below this
 LONGEST_LENGTH = 9
+LONGEST_SLEEP_S = 1e9
 SECONDS = re.compile(rb"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 Subcommand = Callable[["Call", list[bytes]], object]
@@ -121,7 +122,8 @@ def switched_on(word: bytes) -> bool:
 @subcommand("SLEEP <seconds>", "Stops the whole server for so many seconds; decimals are allowed.", 1)
 def sleep(call: Call, args: list[bytes]) -> Status:
     found = SECONDS.match(args[0])
-    call.server.sleep(max(float(found[0]), 0.0) if found else 0.0)
+    seconds = float(found[0]) if found else 0.0
+    call.server.sleep(min(max(seconds, 0.0), LONGEST_SLEEP_S))
     return OK
 
 

@@ -44,4 +44,9 @@ class MemoryLimit:
         limit_bytes = max(self._limit_bytes - self._context.statistics.client_buffer_bytes, 0)
         if not self.limited or self._context.keyspace.used_bytes <= limit_bytes:
             return True
-        return self._evictor.evict_down_to(limit_bytes)
+        clock = self._context.clock
+        began_ns = clock.monotonic_ns()
+        kept = self._evictor.evict_down_to(limit_bytes)
+        spent_ms = (clock.monotonic_ns() - began_ns) // 1_000_000
+        self._context.latency.offer("eviction-cycle", spent_ms, self._context.keyspace.now_ms)
+        return kept
