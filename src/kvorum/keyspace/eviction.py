@@ -11,6 +11,7 @@ not in one long stall.
 
 from __future__ import annotations
 
+from bisect import insort
 from typing import TYPE_CHECKING
 
 from kvorum.keyspace.table import FREQUENCY, IDLENESS, TIME_TO_LIVE
@@ -96,11 +97,13 @@ class Evictor:
             found = found or bool(sample)
             index = database.index
             for score, key in sample:
+                if len(pool) == POOL_SIZE:
+                    if score <= pool[0][0]:
+                        continue
+                    del pool[0]
                 candidate = (score, index, key)
                 if candidate not in pool:
-                    pool.append(candidate)
-        pool.sort(key=_score)
-        del pool[:-POOL_SIZE]
+                    insort(pool, candidate, key=_score)
         return found
 
     def _evict_random(self) -> bool:

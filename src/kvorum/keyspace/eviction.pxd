@@ -1,0 +1,1 @@
+"""Compiles the module: with maxmemory reached it runs once per write."""
