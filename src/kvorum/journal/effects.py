@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from kvorum.resp.writer import Writer
 
+
 class Effects:
     """The effects of this turn, and the position that the log has reached."""
 

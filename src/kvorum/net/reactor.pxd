@@ -90,4 +90,5 @@ cdef class Reactor:
     cdef bint turn(self, int wait_ms) except -1
     cdef int work_pending(self) except -1
     cdef int end_turn(self) except -1
+    cdef int bury(self) except -1
     cpdef step(self)

@@ -585,7 +585,15 @@ cdef class Reactor:
                 if not connection.closed:
                     connection.flush()
         if self.graveyard:
-            self.graveyard = []
+            self.bury()
+        return 0
+
+    cdef int bury(self) except -1:
+        """Nothing points to the closed connections any more: break their cycles, so that no collector is needed."""
+        cdef Connection connection
+        for connection in self.graveyard:
+            connection.session.release()
+        self.graveyard = []
         return 0
 
     def cron(self):
@@ -604,7 +612,7 @@ cdef class Reactor:
                 connection.check_output_limit()
             elif quiet_ns > 2000000000:
                 connection.writer.trim()
-        self.graveyard = []
+        self.bury()
 
     def close(self):
         """Close every connection and listener; a second time changes nothing."""
@@ -613,4 +621,4 @@ cdef class Reactor:
             connection.close()
         self.dirty = []
         self.pending = []
-        self.graveyard = []
+        self.bury()

@@ -14,7 +14,9 @@ import asyncio
 import selectors
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, Protocol
+from typing import Protocol, TypeVarTuple, Unpack
+
+Ts = TypeVarTuple("Ts")
 
 
 class Servant(Protocol):
@@ -50,13 +52,13 @@ class ReactorLoop(asyncio.SelectorEventLoop):
             self.reactor_selector.reactor.interrupt()
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
     ) -> asyncio.Handle:
         self._interrupt()
         return super().call_soon(callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
     ) -> asyncio.TimerHandle:
         self._interrupt()
         return super().call_at(when, callback, *args, context=context)

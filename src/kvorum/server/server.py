@@ -32,8 +32,8 @@ from kvorum.observe.slowlog import SlowLog
 from kvorum.observe.statistics import Statistics
 from kvorum.server.cron import Cron
 from kvorum.server.descriptors import allow_clients
-from kvorum.session.memory import MemoryLimit
 from kvorum.session.context import ServerContext
+from kvorum.session.memory import MemoryLimit
 from kvorum.session.pipeline import NEVER_SLOW, Pipeline
 from kvorum.session.session import Session
 
@@ -85,9 +85,7 @@ class AsyncServer:
     def _compose(self) -> ServerContext:
         """Make the parts and hand them to each other."""
         config, clock = self.config, self._clock
-        keyspace = Keyspace(
-            config.databases, seed=self._random.getrandbits(64), hash_seed=self._random.getrandbits(64)
-        )
+        keyspace = Keyspace(config.databases, seed=self._random.getrandbits(64), hash_seed=self._random.getrandbits(64))
         keyspace.growth_clock = time.thread_time_ns
         effects = Effects()
         context = ServerContext(
@@ -171,9 +169,7 @@ class AsyncServer:
         reactor.protected = config.protected_mode and self.context.users.default.no_password
         reactor.max_clients = allow_clients(config.maxclients)
         if reactor.max_clients < config.maxclients:
-            self._log.warning(
-                "maxclients lowered: the process may not open more files", maxclients=reactor.max_clients
-            )
+            self._log.warning("maxclients lowered: the process may not open more files", maxclients=reactor.max_clients)
 
     async def start(self) -> Self:
         """Listen and serve.

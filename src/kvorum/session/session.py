@@ -16,6 +16,7 @@ from kvorum.resp.writer import Writer
 
 if TYPE_CHECKING:
     from kvorum.acl.users import User
+    from kvorum.commands.command import Command
     from kvorum.session.context import ServerContext
 
 # Bits of Session.gates
@@ -44,7 +45,7 @@ class Session:
         self.library_name = b""
         self.library_version = b""
         self.gates = 0
-        self.last_command = None
+        self.last_command: Command | None = None
         self.created_ns = self.active_ns = server.clock.monotonic_ns()
         self.commands = 0
         self.closing = False
@@ -138,6 +139,11 @@ class Session:
         self.no_evict = False
         self.name = b""
         self.reset_user()
+
+    def release(self) -> None:
+        """The connection is closed and forgotten: let go of everything, so that counting references frees it all."""
+        self.connection = None
+        self.call.session = None  # type: ignore[assignment]
 
     def close_after_reply(self) -> None:
         """The client leaves once what it was sent has been written."""
