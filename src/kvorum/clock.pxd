@@ -4,6 +4,7 @@
 cdef class Clock:
     cpdef long long monotonic_ns(self)
     cpdef long long wall_ms(self)
+    cpdef long long wall_us(self)
 
 
 cdef class SystemClock(Clock):

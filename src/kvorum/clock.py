@@ -17,6 +17,10 @@ class Clock:
 
     def wall_ms(self) -> int:
         """Milliseconds since 1970-01-01 UTC."""
+        return self.wall_us() // 1000
+
+    def wall_us(self) -> int:
+        """Microseconds since 1970-01-01 UTC."""
         raise NotImplementedError("a clock says what time it is")
 
 
@@ -28,3 +32,6 @@ class SystemClock(Clock):
 
     def wall_ms(self) -> int:
         return time.time_ns() // 1_000_000
+
+    def wall_us(self) -> int:
+        return time.time_ns() // 1_000

@@ -8,6 +8,9 @@ cdef class Clock:
         raise NotImplementedError("a clock says what time it is")
 
     cpdef long long wall_ms(self):
+        return self.wall_us() // 1000
+
+    cpdef long long wall_us(self):
         raise NotImplementedError("a clock says what time it is")
 
 
@@ -21,3 +24,8 @@ cdef class SystemClock(Clock):
         cdef timespec now
         clock_gettime(CLOCK_REALTIME, &now)
         return <long long>now.tv_sec * 1000 + now.tv_nsec // 1000000
+
+    cpdef long long wall_us(self):
+        cdef timespec now
+        clock_gettime(CLOCK_REALTIME, &now)
+        return <long long>now.tv_sec * 1000000 + now.tv_nsec // 1000

@@ -10,7 +10,7 @@ from kvorum.commands.grammar import integer
 from kvorum.commands.spec import Category, Flag, Group, Integer, OneOf, Token
 from kvorum.errors import CommandError
 from kvorum.observe.lolwut import picture
-from kvorum.observe.monitor import start_monitoring, wall_clock_us
+from kvorum.observe.monitor import start_monitoring
 from kvorum.resp.numbers import parse_integer
 from kvorum.resp.types import OK, WRITTEN, Marker, Status, Verbatim
 
@@ -139,7 +139,7 @@ def swapped_index(word: bytes, error: bytes) -> int:
     summary="The server's clock: Unix time in seconds, and the microseconds beyond.",
 )
 def time(call: Call) -> list[bytes]:
-    seconds, microseconds = divmod(wall_clock_us(call.server), 1_000_000)
+    seconds, microseconds = divmod(call.server.clock.wall_us(), 1_000_000)
     return [b"%d" % seconds, b"%d" % microseconds]
 
 

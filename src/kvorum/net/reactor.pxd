@@ -82,6 +82,8 @@ cdef class Reactor:
     # Statistics
     cdef readonly long long accepted
     cdef readonly long long rejected
+    cdef readonly long long reads
+    cdef readonly long long writes
     cdef readonly long long bytes_read
     cdef readonly long long bytes_written
     cdef readonly long long turns

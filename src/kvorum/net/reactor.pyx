@@ -178,6 +178,7 @@ cdef class Connection(Watched):
                 return 0
             self.close()
             return 0
+        self.reactor.reads += 1
         self.reactor.bytes_read += count
         self.parser.commit(count)
         self.process()
@@ -283,6 +284,7 @@ cdef class Connection(Watched):
                     self.close()
                     return 0
                 break
+            self.reactor.writes += 1
             self.reactor.bytes_written += sent
             self.writer.consume(sent)
             total += sent

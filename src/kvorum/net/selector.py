@@ -26,7 +26,7 @@ class Servant(Protocol):
     def interrupt(self) -> None: ...
 
 
-class ReactorSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
+class ReactorSelector(selectors.DefaultSelector):
     """The platform's selector; while ``reactor`` is set, waiting is serving."""
 
     reactor: Servant | None = None
@@ -52,13 +52,13 @@ class ReactorLoop(asyncio.SelectorEventLoop):
             self.reactor_selector.reactor.interrupt()
 
     def call_soon(
-        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         self._interrupt()
         return super().call_soon(callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         self._interrupt()
         return super().call_at(when, callback, *args, context=context)

@@ -38,7 +38,7 @@ def feed_monitors(context: ServerContext, session: Session) -> None:
     if context.loading:
         return
     line = monitor_line(
-        wall_clock_us(context), session.database_index, _address(session), redact(session.call.args)
+        context.clock.wall_us(), session.database_index, _address(session), redact(session.call.args)
     )  # fmt: skip
     for monitor in list(context.monitors):
         if monitor.call.reply is monitor.reply:  # else CLIENT REPLY has muted it
@@ -51,11 +51,6 @@ def monitor_line(time_us: int, database: int, address: bytes, request: Sequence[
     seconds, microseconds = divmod(time_us, 1_000_000)
     words = b" ".join(quote(word) for word in request)
     return b"+%d.%06d [%d %s] %s\r\n" % (seconds, microseconds, database, address, words)
-
-
-def wall_clock_us(context: ServerContext) -> int:
-    """Unix time in microseconds: the offset that the pipeline keeps, on the fine monotonic clock."""
-    return context.pipeline.wall_offset_ms * 1000 + context.clock.monotonic_ns() // 1000
 
 
 def _address(session: Session) -> bytes:

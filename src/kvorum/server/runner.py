@@ -25,7 +25,7 @@ def run(config: Config) -> int:
         with asyncio.Runner(loop_factory=ReactorLoop) as runner:
             runner.run(_serve(config))
     except StartupError as error:
-        print(f"kvorum: {error}", file=sys.stderr)
+        sys.stderr.write(f"kvorum: {error}\n")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -15,6 +15,9 @@ class FakeClock(Clock):
     def wall_ms(self) -> int:
         return self._wall_ns // 1_000_000
 
+    def wall_us(self) -> int:
+        return self._wall_ns // 1_000
+
     def monotonic_ns(self) -> int:
         return self._monotonic_ns
 
