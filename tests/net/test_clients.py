@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvorum.testing.kvorum_server import KvorumServer
-from tests.net.conftest import Connect
+from tests.net.conftest import Connect, Start
 from tests.net.raw import Raw, clients, until
 
 PING = b"*1\r\n$4\r\nPING\r\n"
@@ -40,7 +40,7 @@ class TestKill:
         assert client.rest() == b""
         assert other.ask(b"EXISTS", b"after").integer == 0
 
-    def test_everybody_else(self, start, dial: Connect) -> None:  # type: ignore[no-untyped-def]
+    def test_everybody_else(self, start: Start, dial: Connect) -> None:
         server = start()
         killer, *victims = [dial(server) for _ in range(20)]
         assert all(victim.ask(b"PING").value == b"PONG" for victim in victims)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -192,25 +191,20 @@ class TestTimeout:
 
 
 class TestManyConnections:
-    def test_ten_thousand_silent_ones(
-        self, start: Start, dial: Connect, twin: str, record_property: Callable[..., None]
-    ) -> None:
+    def test_ten_thousand_silent_ones(self, start: Start, dial: Connect, twin: str) -> None:
         """As many as this machine allows, up to 10,000: each takes little, and whoever speaks is served."""
         count = min(10_000, raise_descriptor_limit(10_100) - 100)
-        record_property("connections", count)
         server = start("--maxclients", "20000", "--tcp-backlog", "4096")
         witness = dial(server)
         assert witness.ask(b"PING").value == b"PONG"
         before = memory(server, "VmRSS")
         silent = connect_many(server, count)
         try:
-            until(witness, b"CLIENT", b"ID", is_so=lambda reply: True)
             until(witness, b"INFO", b"clients", is_so=lambda reply: connected(reply.value) >= count)
             assert witness.ask(b"SET", b"key", b"value").value == b"OK"
             assert witness.ask(b"GET", b"key").value == b"value"
             grown = memory(server, "VmRSS") - before
-            record_property("bytes_per_connection", round(grown / count))
-            assert grown / count < (8 if twin == "compiled" else 32) * KILOBYTE
+            assert grown / count < (4 if twin == "compiled" else 16) * KILOBYTE
             for speaker in silent[:: count // 50]:
                 speaker.sendall(PING)
                 assert speaker.recv(len(PONG)) == PONG
@@ -218,6 +212,8 @@ class TestManyConnections:
             for one in silent:
                 one.close()
         until(witness, b"INFO", b"clients", is_so=lambda reply: connected(reply.value) == 1)
+        if count < 10_000:
+            pytest.skip(f"passed with {count} connections only: more files may not be open here (ulimit -n)")
 
     def test_an_accept_storm(self, start: Start, dial: Connect) -> None:
         """Connections come faster than anybody speaks, and go as fast; those who stay are all served."""

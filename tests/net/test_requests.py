@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from kvorum.testing.kvorum_server import KvorumServer
 from kvorum.testing.redis_server import RedisServer
 from tests.differential.wire import encode_command
-from tests.net.conftest import Connect
-from tests.net.raw import Raw, in_pieces
+from tests.net.conftest import Connect, Start
+from tests.net.raw import PATIENCE_S, Raw, in_pieces
 
 PING = b"*1\r\n$4\r\nPING\r\n"
 PONG = b"+PONG\r\n"
@@ -54,6 +56,28 @@ class TestPieces:
             assert other.ask(b"PING").value == b"PONG"
         client.expect(b"+OK\r\n")
         assert other.ask(b"GET", b"slow").value == b"writer"
+
+    def test_a_flood_keeps_nobody_waiting(self, server: KvorumServer, other: Raw, dial: Connect) -> None:
+        flood = dial(server)
+        flood.socket.setblocking(False)
+        stream = PING * 20_000
+        sent = received = 0
+        for _ in range(40):
+            with suppress(BlockingIOError):
+                sent += flood.socket.send(stream[sent % len(PING) :])
+            with suppress(BlockingIOError):
+                received += len(flood.socket.recv(1 << 16))
+            assert other.ask(b"PING").value == b"PONG"
+        assert received > 0
+        flood.socket.settimeout(PATIENCE_S)
+        flood.send(stream[sent % len(PING) :])
+        sent += len(stream) - sent % len(PING)
+        expected = sent // len(PING) * len(PONG)
+        while received < expected:
+            data = flood.socket.recv(1 << 20)
+            assert data, "closed by the server"
+            received += len(data)
+        assert received == expected
 
     def test_half_requests_wait_for_their_other_half(self, server: KvorumServer, other: Raw, dial: Connect) -> None:
         request = encode_command([b"SET", b"key", b"v" * 100_000])
@@ -239,7 +263,9 @@ class TestBeforeAuthentication:
     """Strangers may not make the server hold much."""
 
     @pytest.mark.parametrize("request_", [b"*11\r\n", b"*1\r\n$16385\r\n"], ids=repr)
-    def test_only_small_requests_are_read(self, start, start_redis, dial: Connect, request_: bytes) -> None:  # type: ignore[no-untyped-def]
+    def test_only_small_requests_are_read(
+        self, start: Start, start_redis: Callable[..., RedisServer], dial: Connect, request_: bytes
+    ) -> None:
         ours, theirs = start("--requirepass", "secret"), start_redis("--requirepass", "secret")
         answers = [dial(one).send(request_).rest() for one in (theirs, ours)]
         assert b"unauthenticated" in answers[0]

@@ -89,7 +89,7 @@ class TestUnix:
 # it serves where there is no epoll.
 REACTORS: dict[str, Callable[[], type]] = {
     "compiled": lambda: kvorum.net.reactor.Reactor,
-    "plain": lambda: load_plain("kvorum.net.reactor").Reactor,  # type: ignore[no-any-return]
+    "plain": lambda: load_plain("kvorum.net.reactor").Reactor,
 }
 
 

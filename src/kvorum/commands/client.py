@@ -53,7 +53,7 @@ ON = b"ON"
 PAUSE = "pause"
 
 # What a client takes that says nothing: session, call, parser, writer, connection.
-SESSION_BYTES = 2048
+SESSION_BYTES = 1400
 # A reply that fits one buffer of Redis counts as `obl`, more as `omem`.
 STATIC_REPLY_BYTES = 16 * 1024
 
