@@ -24,6 +24,8 @@ SOURCE = Path("src")
 PACKAGE = SOURCE / "kvorum"
 # Ordinary typed modules that are compiled unchanged although they have no .pxd sidecar.
 COMPILED_PACKAGES = ("commands",)
+# Programs of their own (`python -m`), which an extension module cannot be.
+PROGRAMS = ("commands/document",)
 # Where there is no epoll their plain twins serve.
 NEED_EPOLL = ("net/reactor",)
 # No debug information: it doubles the time of the C compiler. Symbols for profilers stay.
@@ -43,7 +45,8 @@ def modules_to_compile() -> list[Path]:
     found: dict[str, Path] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         package = path.parent.relative_to(PACKAGE).as_posix()
-        if path.stem != "__init__" and (path.with_suffix(".pxd").exists() or package in COMPILED_PACKAGES):
+        compiled = path.with_suffix(".pxd").exists() or package in COMPILED_PACKAGES
+        if compiled and path.stem != "__init__" and module_name(path) not in PROGRAMS:
             found[module_name(path)] = path
     for path in sorted(PACKAGE.rglob("*.pyx")):
         found[module_name(path)] = path

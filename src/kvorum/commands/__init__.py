@@ -19,6 +19,7 @@ MODULES = (
     "keys",
     "latency",
     "memory",
+    "modules",
     "objects",
     "server",
     "slowlog",
