@@ -66,12 +66,18 @@ def test_keys_are_described() -> None:
     ("spec", "expected"),
     [
         (KeySpec(KeyFlag.RO, BeginIndex(2), FindRange(-2)), "word 2 to the last but 1"),
-        (KeySpec(KeyFlag.RO, BeginKeyword("streams", 4), FindRange(-1, 1, 2)), "the word after `STREAMS` to the first 1/2 of the rest"),
+        (
+            KeySpec(KeyFlag.RO, BeginKeyword("streams", 4), FindRange(-1, 1, 2)),
+            "the word after `STREAMS` to the first 1/2 of the rest",
+        ),
         (KeySpec(KeyFlag.RO, BeginKeyword("keys", -2)), "the word after `KEYS`"),
         (KeySpec(KeyFlag.RO, BeginIndex(2), FindCount(0, 1, 1)), "word 2 says how many follow"),
-        (KeySpec(KeyFlag.RO, BeginIndex(2), FindCount(0, 2, 2)), "word 2 says how many follow after 1 more, every 2 words"),
+        (
+            KeySpec(KeyFlag.RO, BeginIndex(2), FindCount(0, 2, 2)),
+            "word 2 says how many follow after 1 more, every 2 words",
+        ),
         (KeySpec(KeyFlag.RO, BeginUnknown(), FindUnknown()), "cannot be told from the outside"),
     ],
-)  # fmt: skip
+)
 def test_places_of_keys_in_words(spec: KeySpec, expected: str) -> None:
     assert places(spec) == expected
