@@ -55,8 +55,8 @@ def test_without_active_expiry_a_key_leaves_when_it_is_met(start_kvorum: Callabl
     server = start_kvorum("--enable-debug-command", "yes")
     with redis.Redis(host=server.host, port=server.port) as client:
         client.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", 0)
-        client.set("k", "v", px=1)
         client.set("j", "v", px=1)
+        client.set("k", "v", px=1)
         wait_until(lambda: client.get("k") is None, "the key's time")
         assert client.dbsize() == 1
         assert client.exists("j") == 0
