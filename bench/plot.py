@@ -40,16 +40,16 @@ def draw(figures: Sequence[Figure], subject: str, path: Path = PATH) -> Path | N
                 [max(value.value - value.low, 0) for _, value in rows],
                 [max(value.high - value.value, 0) for _, value in rows],
             ],
-            error_kw={"elinewidth": 0.7, "ecolor": "#555555"},
+            error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
             color=colour,
             label=f"pipeline {depth}",
         )
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(range(len(ratios)), [name.upper() for name in ratios])
-    axes.invert_yaxis()
+    axes.set_ylim(len(ratios) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.set_xlabel(f"throughput of {subject} over redis-server (1 = equal; lines: spread of the rounds)")
-    axes.legend(frameon=False, loc="lower right")
+    picture.legend(frameon=False, loc="outside upper center", ncols=len(PIPELINES))
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.savefig(path, metadata={"Date": None})
     pyplot.close(picture)
