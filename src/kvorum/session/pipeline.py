@@ -72,6 +72,7 @@ class Pipeline:
 
     def set_time(self) -> int:
         """Read both clocks: wall time is the monotonic clock plus an offset that is renewed here. Returns ms."""
+        self.clock.calibrate()
         wall_ms = self.clock.wall_ms()
         self.wall_offset_ms = wall_ms - self.clock.monotonic_ns() // 1_000_000
         self.keyspace.now_ms = wall_ms
