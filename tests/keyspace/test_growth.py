@@ -10,7 +10,7 @@ import pytest
 
 from kvorum.keyspace.hashing import key_slot
 from kvorum.keyspace.table import Database, Keyspace
-from tests.keyspace.tables import new_keyspace, scan_all
+from tests.keyspace.tables import new_keyspace, only_compiled, scan_all
 
 MANY = 200_000
 SLOT = key_slot(b"{tag}")
@@ -25,6 +25,7 @@ def crowded() -> Database:
     return database
 
 
+@only_compiled
 def test_one_slot_holds_very_many_keys(crowded: Database) -> None:
     assert len(crowded) == crowded.slot_count(SLOT) == MANY
     for number in range(0, MANY, 37):
@@ -32,18 +33,21 @@ def test_one_slot_holds_very_many_keys(crowded: Database) -> None:
         assert crowded.peek(b"{tag}x%d" % number) is None
 
 
+@only_compiled
 def test_a_full_scan_returns_each_key_once(crowded: Database) -> None:
     found = scan_all(crowded, 1000)
     assert len(found) == MANY
     assert set(found) == {b"{tag}%d" % number for number in range(MANY)}
 
 
+@only_compiled
 def test_keys_of_a_slot_are_listed(crowded: Database) -> None:
     assert len(set(crowded.slot_keys(SLOT, 1234))) == 1234
     assert crowded.slot_keys(SLOT + 1, 10) == []
     assert crowded.slot_keys(SLOT, 0) == []
 
 
+@only_compiled
 def test_random_keys_come_from_everywhere(crowded: Database) -> None:
     drawn = [crowded.random_key() for _ in range(4000)]
     numbers = [int(key[len(b"{tag}") :]) for key in drawn if key is not None]
@@ -63,6 +67,7 @@ def test_random_keys_are_about_evenly_distributed(keyspace: Keyspace) -> None:
     assert max(counts) < 280
 
 
+@only_compiled
 def test_no_growth_step_is_long() -> None:
     keyspace = new_keyspace("compiled")
     keyspace.growth_clock = time.thread_time_ns
@@ -150,6 +155,17 @@ def test_a_flushed_database_is_freed(keyspace: Keyspace, asynchronous: bool) -> 
     assert keyspace.pending_frees == 0
     assert database.get(b"new") == b"value"
     database.delete(b"new")
+    assert keyspace.used_bytes == 0
+
+
+def test_several_flushed_databases_are_freed_to_the_end(keyspace: Keyspace) -> None:
+    keyspace.databases[0].set_string(b"first", b"v")
+    for number in range(50):
+        keyspace.databases[1].set_string(b"{tag}%d" % number, b"v")
+    keyspace.flush_all(asynchronous=True)
+    while keyspace.free_some(50):
+        pass
+    assert keyspace.pending_frees == 0
     assert keyspace.used_bytes == 0
 
 

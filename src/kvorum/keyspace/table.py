@@ -237,6 +237,7 @@ class Keyspace:
                 self.freed_lazily += 1
             if not contents.entries:
                 self._detached.pop()
+                freed += 1
         return freed
 
     def swap(self, first: int, second: int) -> None:

@@ -278,18 +278,27 @@ cdef class Keyspace:
         return freed
 
     cdef uint64_t free_stores(self, uint64_t budget) except? 0:
-        cdef Store* store = self.detached
+        """The work done, in entries; 0: there is nothing left. A destructor that comes back here finds nothing to do."""
+        cdef Store* store
+        cdef Store** link
         cdef uint64_t freed = 0
         cdef uint64_t before
         cdef bint finished
-        if store == NULL or self.freeing:
+        if self.freeing:
             return 0
         self.freeing = True
-        before = store.count
-        freed = free_steps(store, budget, &finished)
-        self.freed_lazily += before - store.count
-        if finished:
-            self.detached = store.following
+        while self.detached != NULL and freed < budget:
+            store = self.detached
+            before = store.count
+            freed += free_steps(store, budget - freed, &finished)
+            self.freed_lazily += before - store.count
+            if not finished:
+                break
+            freed += 1
+            link = &self.detached
+            while link[0] != store:
+                link = &link[0].following
+            link[0] = store.following
             free(store)
         self.freeing = False
         return freed
