@@ -44,6 +44,7 @@ import asyncio
 import errno
 import os
 import socket
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, cast
 
 from kvorum.resp.parser import Parser, Scratch, Status
@@ -337,6 +338,8 @@ class Connection(asyncio.Protocol):
             self.accepted.close()
         self.reactor.connections.pop(self.fd, None)
         self.reactor.context.client_left(self.session)
+        self.reactor.graveyard.append(self)
+        self.reactor.schedule()
 
 
 class Reactor:
@@ -354,6 +357,7 @@ class Reactor:
         self.dirty: list[Connection] = []
         self.dirty_later: list[Connection] = []  # their transports are still being made
         self.pending: list[Connection] = []
+        self.graveyard: list[Connection] = []  # closed during this round
         self._listeners: list[Listener] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduled: asyncio.Handle | None = None
@@ -440,6 +444,13 @@ class Reactor:
                 connection.flush()
         self.dirty += self.dirty_later
         self.dirty_later = []
+        self._bury()
+
+    def _bury(self) -> None:
+        """Nobody is served any more by these connections: break their cycles, so that no collector is needed."""
+        connections, self.graveyard = self.graveyard, []
+        for connection in connections:
+            connection.session.release()
 
     # Accepting
 
@@ -450,12 +461,17 @@ class Reactor:
         if self._loop is not None and self._accepting:
             self._loop.add_reader(listener.fd, self._accept, listener)
 
-    def stop_listening(self) -> None:
-        """Accept nobody any more; who is connected stays."""
-        self._unwatch_listeners()
+    def stop_listening(self, sockets: Collection[socket.socket] | None = None) -> None:
+        """Accept nobody any more on these sockets (all of them, if none are named); who is connected stays."""
+        kept = []
         for listener in self._listeners:
+            if sockets is not None and listener.socket not in sockets:
+                kept.append(listener)
+                continue
+            if self._loop is not None:
+                self._loop.remove_reader(listener.fd)
             listener.socket.close()
-        self._listeners = []
+        self._listeners = kept
 
     def _watch_listeners(self) -> None:
         if self._loop is not None and self._accepting:
@@ -561,6 +577,7 @@ class Reactor:
             connection.close()
         self.dirty = []
         self.pending = []
+        self._bury()
 
 
 def text(raw: bytes) -> str:
