@@ -131,6 +131,20 @@ WALKS = [
     sequence("SCAN", CURSOR, sequence("COUNT", words(b"1000000")), some(SCAN_OPTION, 0, 2)),
 ]
 
+HELLO_OPTION = one_of(
+    sequence("AUTH", words(b"default", b"wrong"), words(b"", b"secret")), sequence("SETNAME", words(b"me", b"", b"a b"))
+)
+# None of them names a client that there is.
+KILL_FILTER = one_of(
+    words(b"127.0.0.1:1", b"what", b""),
+    sequence("ID", words(b"999999999", b"0", b"-1", b"x", b"")),
+    sequence("TYPE", words(b"pubsub", b"what", b"")),
+    sequence("USER", words(b"nobody", b"")),
+    sequence("ADDR", words(b"127.0.0.1:1", b"")),
+    sequence("LADDR", words(b"127.0.0.1:1")),
+    sequence("SKIPME", words(b"maybe", b"")),
+)
+
 CONNECTION = [
     sequence("PING", some(VALUE, 0, 2)),
     sequence("ECHO", VALUE),
@@ -141,6 +155,16 @@ CONNECTION = [
     sequence("CLIENT", one_of("TRACKINGINFO", "GETREDIR", words(b"nonsense", b""))),
     sequence("HELLO", words(b"1", b"4", b"x", b"", b"2.0"), maybe(words(b"AUTH", b"SETNAME", b"what"))),
     sequence("HELLO", one_of("2", "3"), words(b"AUTH", b"SETNAME", b"what")),
+    sequence("HELLO", one_of("2", "3", "3"), some(HELLO_OPTION, 0, 2)),
+    sequence("HELLO"),
+    sequence("CLIENT", one_of("ID", "INFO", "UNPAUSE", "GETREDIR"), some(VALUE, 0, 1)),
+    sequence("CLIENT", "KILL", some(KILL_FILTER, 0, 2)),
+    sequence("CLIENT", "UNBLOCK", words(b"999999999", b"x", b""), some(words(b"TIMEOUT", b"error", b"what"), 0, 2)),
+    sequence("CLIENT", "PAUSE", words(b"x", b"-1", b"1.5", b"", b"9223372036854775807"), words(b"what", b"")),
+    sequence(
+        "CLIENT", "LIST", one_of(sequence("TYPE", words(b"what", b"")), sequence("ID", words(b"x", b"-1")), words(b"x"))
+    ),
+    sequence("CLIENT", "REPLY", words(b"what", b"", b"ON"), some(VALUE, 0, 1)),
     sequence("AUTH", some(words(b"", b"default", b"wrong"), 0, 3)),
     sequence("RESET"),
     sequence("WAIT", words(b"0", b"-1", b"x", b""), words(b"0", b"1", b"-1", b"x", b"1.5")),
@@ -150,6 +174,19 @@ DATABASES = [
     sequence("DBSIZE", some(KEY, 0, 1)),
     sequence("SWAPDB", DATABASE, DATABASE),
     sequence(one_of("FLUSHDB", "FLUSHALL"), some(one_of("ASYNC", "SYNC", words(b"what", b"")), 0, 2)),
+]
+
+SERVER = [
+    sequence("MEMORY", "USAGE", some(KEY, 0, 1), maybe("SAMPLES", NUMBER), maybe(words(b"SAMPLES", b"what"))),
+    sequence("MEMORY", words(b"what", b"")),
+    sequence("CONFIG", "GET", some(words(b"maxmemory-policy", b"what", b"", b"lfu-log*", b"databases"), 0, 3)),
+    sequence("CONFIG", "SET", some(words(b"maxmemory", b"what", b"", b"-1", b"hz", b"port"), 0, 1)),
+    sequence("CONFIG", "SET", words(b"maxmemory-policy", b"databases", b"what", b"timeout"), words(b"", b"x", b"-1")),
+    sequence("CONFIG", words(b"what", b"")),
+    sequence("SLOWLOG", one_of("GET", "LEN", words(b"what")), words(b"x", b"-2", b"1.5")),
+    sequence("LATENCY", one_of("LATEST", "HISTORY", "GRAPH", "RESET", words(b"what")), some(VALUE, 0, 1)),
+    sequence("OBJECT", "HELP", VALUE),
+    sequence("TIME", some(VALUE, 0, 1)),
 ]
 
 # Requests that were never a command: unknown names, wrong numbers of words.
@@ -181,6 +218,8 @@ def weighted(*groups: tuple[int, list[Template]]) -> Template:
     return one_of(*(one_of(*templates) for weight, templates in groups for _ in range(weight)))
 
 
-ANY_COMMAND = weighted((10, STRINGS), (9, GENERIC), (1, WALKS), (2, CONNECTION), (1, DATABASES), (1, NONSENSE))
+ANY_COMMAND = weighted(
+    (10, STRINGS), (9, GENERIC), (1, WALKS), (2, CONNECTION), (1, DATABASES), (1, SERVER), (1, NONSENSE)
+)
 # What may change data: the commands whose effects are compared. No database is selected: that is no effect.
 DATA_COMMAND = weighted((6, STRINGS), (5, GENERIC), (1, DATABASES))

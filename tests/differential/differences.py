@@ -48,6 +48,11 @@ def _same_items(command: Command, theirs: Reply, ours: Reply) -> bool:
     return theirs.kind == ours.kind and sorted(map(repr, theirs.items)) == sorted(map(repr, ours.items))
 
 
+def _same_pairs(command: Command, theirs: Reply, ours: Reply) -> bool:
+    pairs = [sorted(map(repr, zip(reply.items[::2], reply.items[1::2], strict=True))) for reply in (theirs, ours)]
+    return theirs.kind == ours.kind and pairs[0] == pairs[1]
+
+
 def _both_keys(command: Command, theirs: Reply, ours: Reply) -> bool:
     return theirs.kind == ours.kind == b"$" and None not in (theirs.value, ours.value)
 
@@ -68,6 +73,10 @@ def _any_number(command: Command, theirs: Reply, ours: Reply) -> bool:
 
 def _same_fields(command: Command, theirs: Reply, ours: Reply) -> bool:
     return bool(theirs.items) and theirs.kind == ours.kind and theirs.items[::2] == ours.items[::2]
+
+
+def _same_kind(command: Command, theirs: Reply, ours: Reply) -> bool:
+    return theirs.kind == ours.kind and not theirs.is_error and len(theirs.items) == len(ours.items)
 
 
 def _subcommand(name: bytes, rule: Rule) -> Rule:
@@ -110,6 +119,11 @@ DIFFERENCES = (
         _cursor_with_nul,
     ),
     Difference(names("RANDOMKEY"), "Chance.", _both_keys),
+    Difference(names("CONFIG"), "The order of options is that of a hash table.", _subcommand(b"GET", _same_pairs)),
+    Difference(names("CLIENT"), "Each server numbers its own connections.", _subcommand(b"ID", _any_number)),
+    Difference(names("CLIENT"), "Addresses, ages and sizes are the server's own.", _subcommand(b"INFO", _same_kind)),
+    Difference(names("MEMORY"), "Sizes are the server's own.", _subcommand(b"USAGE", _any_number)),
+    Difference(names("TIME"), "The servers' clocks tick between the commands.", _same_kind),
     Difference(names("HELLO"), "Name, version and connection number are the server's own.", _same_fields),
     Difference(
         names("OBJECT"),
