@@ -123,7 +123,6 @@ NO_PASSWORD_IS_SET = (
     b"is correct?"
 )
 BAD_CLIENT_NAME = b"ERR Client names cannot contain spaces, newlines or special characters."
-SELECT_IN_CLUSTER = b"ERR SELECT is not allowed in cluster mode"
 
 
 def shown(word: bytes) -> bytes:
@@ -172,7 +171,6 @@ CACHING_WITHOUT_TRACKING = (
     b"ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
 )
 NO_TRACKING = b"ERR This server does not offer client-side caching: CLIENT TRACKING ON is refused"
-ONE_REDIRECT = b"ERR A client can only redirect to a single other client"
 NO_REDIRECT_TARGET = b"ERR The client ID you want redirect to does not exist"
 
 

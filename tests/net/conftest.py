@@ -59,5 +59,7 @@ def client(server: KvorumServer, dial: Connect) -> Raw:
 
 @pytest.fixture
 def other(server: KvorumServer, dial: Connect) -> Raw:
-    """A second connection to the shared server."""
-    return dial(server)
+    """A second connection to the shared server, which has been accepted."""
+    raw = dial(server)
+    assert raw.ask(b"PING").value == b"PONG"
+    return raw

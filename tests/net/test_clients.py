@@ -126,6 +126,18 @@ class TestPause:
         assert client.ask(b"CLIENT", b"UNPAUSE").value == b"OK"
         assert client.ask(b"EXISTS", b"key").integer == 0
 
+    def test_nothing_is_evicted_meanwhile(self, start: Start, dial: Connect) -> None:
+        raw = dial(start("--maxmemory-policy", "allkeys-random"))
+        for number in range(200):
+            raw.request(b"SET", b"%d" % number, b"v" * 20_000)
+        raw.replies(200)
+        assert raw.ask(b"CLIENT", b"PAUSE", b"1000000", b"WRITE").value == b"OK"
+        assert raw.ask(b"CONFIG", b"SET", b"maxmemory", b"2mb").value == b"OK"
+        for _ in range(50):
+            assert raw.ask(b"DBSIZE").integer == 200
+        assert raw.ask(b"CLIENT", b"UNPAUSE").value == b"OK"
+        until(raw, b"DBSIZE", is_so=lambda reply: (reply.integer or 0) < 150)
+
 
 class TestReply:
     def test_off_until_on(self, client: Raw) -> None:

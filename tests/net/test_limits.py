@@ -173,6 +173,7 @@ class TestTimeout:
         """The server's ticks are counted, not our seconds: until a silent client was closed, ours went on sending."""
         server = start("--timeout", "2")
         busy, silent = dial(server), dial(server)
+        assert silent.ask(b"PING").value == b"PONG"
         witness = dial(server)
         sent = 0
         busy.send(b"*2\r\n$4\r\nECHO\r\n$1000000\r\n")

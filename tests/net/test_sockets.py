@@ -129,6 +129,23 @@ class TestOptions:
             assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
 
 
+OWN_OF_THE_COMPILED = {
+    "fileno", "interrupt", "pause_accepting", "resume_accepting", "serve", "step", "turn_away", "watch",
+}  # fmt: skip
+
+
+def test_both_reactors_offer_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the rest of the server uses of the compiled reactor and its connections the plain one has too."""
+    monkeypatch.setattr(kvorum.server.server, "Reactor", REACTORS["plain"]())
+    with Server() as server, Raw((server.host, server.port)) as raw:
+        assert raw.ask(b"PING").value == b"PONG"
+        reactor = server.server.reactor
+        (connection,) = reactor.connections.values()
+        for plain, compiled in ((reactor, kvorum.net.reactor.Reactor), (connection, kvorum.net.reactor.Connection)):
+            names = {name for name in dir(compiled) if not name.startswith("_")}
+            assert {name for name in names if not hasattr(plain, name)} <= OWN_OF_THE_COMPILED
+
+
 class FailingLog:
     """A log that cannot tell of malformed requests."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kvorum.keyspace.eviction import Evictor
-from kvorum.session.pipeline import MEMORY
+from kvorum.session.pipeline import MEMORY, PAUSED
 
 if TYPE_CHECKING:
     from kvorum.config import Config
@@ -40,7 +40,12 @@ class MemoryLimit:
         return self._context.keyspace.used_bytes + self._context.statistics.client_buffer_bytes
 
     def make_room(self) -> bool:
-        """Evict until the limit is kept; False if the policy leaves nothing to evict."""
+        """Evict until the limit is kept; False if the policy leaves nothing to evict.
+
+        While CLIENT PAUSE holds writes back nothing is evicted either: the dataset stands still.
+        """
+        if self._context.pipeline.gates & PAUSED:
+            return True
         limit_bytes = max(self._limit_bytes - self._context.statistics.client_buffer_bytes, 0)
         if not self.limited or self._context.keyspace.used_bytes <= limit_bytes:
             return True
