@@ -86,7 +86,6 @@ def test_set_is_all_or_nothing() -> None:
         ((b"active-expire-effort", b"11"), "argument must be between 1 and 10 inclusive"),
         ((b"maxmemory", b"1tb"), "argument must be a memory value"),
         ((b"appendonly", b"yes"), "'appendonly') - not supported yet: there is no append-only file yet"),
-        ((b"port", b"1"), "cannot be changed while the server runs yet"),
     ],
 )
 def test_refusals(words: tuple[bytes, ...], message: str) -> None:

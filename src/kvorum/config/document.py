@@ -55,7 +55,7 @@ def _row(option: Option[Any]) -> str:
     names = f"`{option.name}`" + "".join(f", `{name}`" for name in (*option.aliases, *option.synonyms))
     unit = f" {option.unit}" if option.unit else ""
     values = " ".join(filter(None, (option.kind, option.range_text() and f"({option.range_text()}{unit})")))
-    changes = "protected" if option.protected else "running" if option.mutable and not option.settled else "at start"
+    changes = "protected" if option.protected else "running" if option.mutable else "at start"
     effect = f"other values refused: {option.lacking}" if option.lacking else EFFECTS[option.effect]
     cells = (names, option.summary, values, f"`{_default(option)}`{unit}", changes, effect)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -88,7 +88,6 @@ class Option(Generic[T]):
     :param effect: what setting it does in this version.
     :param lacking: why values other than harmless ones are refused as yet: what they promise would not hold.
     :param harmless: tells a value that promises nothing; the default value is always harmless.
-    :param settled: why CONFIG SET cannot change it yet, although redis-server can.
     :param check: refuses values by returning a reason.
     """
 
@@ -111,7 +110,6 @@ class Option(Generic[T]):
         effect: Effect = LIVE,
         lacking: str = "",
         harmless: Callable[[T], bool] | None = None,
-        settled: str = "",
         check: Check | None = None,
         name: str = "",
     ) -> None:
@@ -127,7 +125,6 @@ class Option(Generic[T]):
         self.effect = effect
         self.lacking = lacking
         self.harmless = harmless
-        self.settled = settled
         self.check = check
         self.name = name
         self.attribute = ""

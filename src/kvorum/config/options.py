@@ -276,7 +276,6 @@ _NO_SNAPSHOTS = 'snapshots cannot be written yet; use save ""'
 _NO_REPLICATION = "there is no replication yet"
 _NO_CLUSTER = "there is no cluster mode yet"
 _NO_TLS = "there are no TLS connections yet"
-_RESTART = "cannot be changed while the server runs yet; start it with another value"
 
 
 class Options:
@@ -285,9 +284,9 @@ class Options:
     _network = Topic("Network")
     bind = Words(
         ("*", "-::*"), "Addresses to listen on; a leading minus forgives one that does not exist here.",
-        limit=MAX_BIND_ADDRESSES, too_many="Too many bind addresses specified.", synonyms=("host",), settled=_RESTART,
+        limit=MAX_BIND_ADDRESSES, too_many="Too many bind addresses specified.", synonyms=("host",),
     )  # fmt: skip
-    port = Integer(6379, 0, 65535, "TCP port for clients; 0: any that is free.", settled=_RESTART)
+    port = Integer(6379, 0, 65535, "TCP port for clients; 0: any that is free.")
     protected_mode = Boolean(True, "Without a password, refuse clients from other machines.")
     unixsocket = Text("", "Path of a Unix socket to listen on.", optional=True, mutable=False)
     unixsocketperm = Octal(0, 0, 0o777, "Permissions of that socket; 0 leaves them to the umask.", mutable=False)

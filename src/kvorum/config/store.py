@@ -96,8 +96,6 @@ class Config(Options):
         for option, (_, word) in zip(options, pairs, strict=True):
             try:
                 value = option.read(_words_of_argument(option, word), self._value(option))
-                if option.settled and value != self._value(option):
-                    raise ValueRefusedError(option.settled)
             except ValueRefusedError as error:
                 self.__dict__.update(before)
                 raise CommandError(errors.config_set_failed(raw(option.name), raw(str(error)))) from None

@@ -2,6 +2,8 @@
 
 ``bind`` follows Redis: ``*`` is every IPv4 address, ``::*`` every IPv6 address, and a leading minus forgives an address that
 this machine does not have. Port 0 lets the kernel choose; the same port then serves all addresses.
+
+``TcpListeners`` can move to other addresses while the server runs. Clients that are connected do not notice.
 """
 
 from __future__ import annotations
@@ -12,11 +14,61 @@ import socket
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kvorum.errors import StartupError
 
+if TYPE_CHECKING:
+    from kvorum.net.reactor import Reactor
+
 WILDCARDS = {"*": ("0.0.0.0", socket.AF_INET), "::*": ("::", socket.AF_INET6)}
 UNAVAILABLE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ENOPROTOOPT)
+
+
+class TcpListeners:
+    """The addresses on which one server listens; ``host`` is the first of them, ``port`` the port of all."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+        self._sockets: list[socket.socket] = []
+        self._asked: tuple[tuple[str, ...], int] | None = None
+        self.host = ""
+        self.port = 0
+
+    def listen(self, addresses: Sequence[str], port: int, backlog: int) -> None:
+        """Accept clients on these addresses from now on, and on no others.
+
+        A new port is opened before the old one is given up. On the same port that cannot be, for ``*`` excludes every other
+        address: there the old sockets go first, and come back if the new ones cannot be had.
+
+        :raises StartupError: the addresses cannot be had; everything is as it was.
+        """
+        asked = (tuple(addresses), port)
+        if asked == self._asked:
+            return
+        former_addresses, former_port = self._asked or ((), 0)
+        stays = bool(self._sockets) and port in (former_port, self.port)
+        if stays:
+            self._close()
+        try:
+            opened = open_tcp(addresses, self.port if stays else port, backlog)
+        except StartupError:
+            if stays:
+                self._serve(open_tcp(former_addresses, self.port, backlog))
+            raise
+        self._close()
+        self._serve(opened)
+        self._asked = asked
+
+    def _close(self) -> None:
+        self._reactor.stop_listening(self._sockets)
+        self._sockets = []
+
+    def _serve(self, sockets: list[socket.socket]) -> None:
+        self._sockets = sockets
+        for opened in sockets:
+            self._reactor.listen(opened, False)
+        self.host, self.port = sockets[0].getsockname()[:2] if sockets else ("", 0)
 
 
 def open_tcp(addresses: Sequence[str], port: int, backlog: int) -> list[socket.socket]:

@@ -177,6 +177,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.wants_write = False
         if not self.closed:
+            self.session.active_ns = self.reactor.clock.monotonic_ns()  # Who reads is not idle.
             self.flush()
 
     def connection_lost(self, error: Exception | None) -> None:

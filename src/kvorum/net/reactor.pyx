@@ -292,6 +292,8 @@ cdef class Connection(Watched):
                 break
         if self.closed:
             return 0
+        if total and self.wants_write:      # who reads, however slowly, is not idle
+            self.session.active_ns = self.reactor.clock.monotonic_ns()
         if self.writer.pending:
             if not self.wants_write:
                 self.wants_write = True
@@ -417,7 +419,7 @@ cdef class Reactor:
     def listen(self, object socket, bint local):
         listener = Listener(socket, local)
         self.listeners.append(listener)
-        self.watch(listener, EPOLL_CTL_ADD, EPOLLIN)
+        self.watch(listener, EPOLL_CTL_ADD, EPOLLIN if self.accepting else 0)
 
     def set_max_bulk_bytes(self, Py_ssize_t limit):
         cdef Connection connection
@@ -425,11 +427,18 @@ cdef class Reactor:
         for connection in self.connections.values():
             connection.parser.max_bulk_bytes = limit
 
-    def stop_listening(self):
+    def stop_listening(self, object sockets=None):
+        cdef Listener listener
+        kept = []
         for listener in self.listeners:
+            if sockets is not None and listener.socket not in sockets:
+                kept.append(listener)
+                continue
             self.watch(listener, EPOLL_CTL_DEL, 0)
             listener.socket.close()
-        self.listeners = []
+            listener.fd = -1                # an event that was fetched already finds nothing to accept
+            self.graveyard.append(listener)
+        self.listeners = kept
 
     cdef int accept(self, Listener listener) except -1:
         cdef sockaddr_storage address
@@ -592,9 +601,10 @@ cdef class Reactor:
 
     cdef int bury(self) except -1:
         """Nothing points to the closed connections any more: break their cycles, so that no collector is needed."""
-        cdef Connection connection
-        for connection in self.graveyard:
-            connection.session.release()
+        cdef Watched watched
+        for watched in self.graveyard:
+            if watched.kind == CONNECTION:
+                (<Connection>watched).session.release()
         self.graveyard = []
         return 0
 

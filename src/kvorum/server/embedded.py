@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from types import TracebackType
 from typing import Self
@@ -74,10 +75,8 @@ class Server:
         if self._thread is None or self._loop is None or self._server is None:
             return
         if self._thread.is_alive():
-            try:
+            with contextlib.suppress(RuntimeError):  # the loop has just ended by itself (SHUTDOWN)
                 self._loop.call_soon_threadsafe(self._server.request_shutdown)
-            except RuntimeError:
-                pass  # the loop has just ended by itself (SHUTDOWN)
         self._thread.join(STOP_TIMEOUT_S)
 
     def __enter__(self) -> Self:

@@ -19,10 +19,11 @@ from kvorum.acl.users import Users
 from kvorum.clock import Clock, SystemClock
 from kvorum.commands import all_groups
 from kvorum.commands.registry import Registry
-from kvorum.config import Config
+from kvorum.config import Config, ValueRefusedError
+from kvorum.errors import StartupError
 from kvorum.journal.effects import Effects
 from kvorum.keyspace.table import Keyspace
-from kvorum.net.listeners import open_tcp, open_unix
+from kvorum.net.listeners import TcpListeners, open_unix
 from kvorum.net.reactor import Reactor
 from kvorum.observe.counters import watch_counters
 from kvorum.observe.latency import LatencyMonitor
@@ -74,10 +75,9 @@ class AsyncServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unix_path: Path | None = None
         self._unix_inode = 0
-        self.host = ""
-        self.port = 0
         self.context = self._compose()
         self.reactor = Reactor(self.context)
+        self._listeners = TcpListeners(self.reactor)
         watch_counters(self.context, self.reactor)
         self._cron = Cron(self.context, self.reactor)
         self._follow_configuration()
@@ -171,6 +171,25 @@ class AsyncServer:
         if reactor.max_clients < config.maxclients:
             self._log.warning("maxclients lowered: the process may not open more files", maxclients=reactor.max_clients)
 
+    def _move(self, config: Config) -> None:
+        """CONFIG SET port, bind: clients connect elsewhere from now on."""
+        try:
+            self._listeners.listen(config.bind, config.port, config.tcp_backlog)
+        except StartupError as error:
+            self._log.warning("listening where it was", reason=str(error))
+            raise ValueRefusedError("Unable to listen on this port. Check server logs.") from error
+        self._log.notice("listening", addresses=" ".join(config.bind), port=self.port)
+
+    @property
+    def host(self) -> str:
+        """The first address that clients can connect to; empty before the start, and if there is none."""
+        return self._listeners.host
+
+    @property
+    def port(self) -> int:
+        """The TCP port, also if it was chosen by the system; 0 while there is none."""
+        return self._listeners.port
+
     async def start(self) -> Self:
         """Listen and serve.
 
@@ -179,11 +198,9 @@ class AsyncServer:
         config = self.config
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        listeners = open_tcp(config.bind, config.port, config.tcp_backlog)
-        for listener in listeners:
-            self.reactor.listen(listener, False)
-        if listeners:
-            self.host, self.port = listeners[0].getsockname()[:2]
+        self._listeners.listen(config.bind, config.port, config.tcp_backlog)
+        for name in ("bind", "port"):
+            config.on_change(name, self._move)
         self.context.info_providers["server"] = lambda: {"tcp_port": self.port}
         if config.unixsocket:
             self.reactor.listen(open_unix(config.unixsocket, config.unixsocketperm, config.tcp_backlog), True)
