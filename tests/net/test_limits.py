@@ -82,6 +82,7 @@ class TestWhoNeverReads:
         witness = dial(server)
         assert witness.ask(b"SET", b"value", b"v" * MEGABYTE).value == b"OK"
         deaf = dial(server)
+        assert deaf.ask(b"PING").value == b"PONG"
         deaf.send(encode_command([b"GET", b"value"]) * 40)
         # The kernel's buffers take some; what is above them is the server's.
         while not is_gone(witness, deaf.name):
@@ -182,6 +183,24 @@ class TestTimeout:
             assert sent < 1_000_000, "the silent client was not closed"
         busy.send(b"x" * (1_000_000 - sent) + b"\r\n")
         assert busy.reply().value == b"x" * 1_000_000
+
+    def test_who_reads_a_long_reply_slowly_is_not_silent(self, start: Start, dial: Connect) -> None:
+        server = start("--timeout", "2")
+        reader, silent, witness = dial(server), dial(server), dial(server)
+        assert silent.ask(b"PING").value == b"PONG"
+        value = b"v" * 80 * MEGABYTE
+        assert reader.ask(b"SET", b"value", value).value == b"OK"
+        reader.request(b"GET", b"value")
+        received = bytearray()
+        while not is_gone(witness, silent.name):
+            received += reader.socket.recv(1024)
+            assert len(received) < len(value), "the silent client was not closed"
+        head = b"$%d\r\n" % len(value)
+        while len(received) < len(head) + len(value) + 2:
+            data = reader.socket.recv(1 << 20)
+            assert data, "closed by the server"
+            received += data
+        assert received == head + value + b"\r\n"
 
     def test_a_monitor_may_be_silent(self, start: Start, dial: Connect) -> None:
         server = start("--timeout", "1")
