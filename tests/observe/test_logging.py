@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvorum.config import Config
-from kvorum.errors import StartupError
+from kvorum.errors import CommandError, StartupError
 from kvorum.observe.logging import MAX_LINES_PER_EVENT, Level, Logger, open_logger
 from kvorum.testing.clock import FakeClock
 
@@ -161,6 +161,22 @@ def test_logdir_has_the_same_lines_as_json(tmp_path: Path) -> None:
     }  # fmt: skip
     assert len(log.lines) == 1
     log.logger.close()
+
+
+def test_logdir_can_be_changed(tmp_path: Path) -> None:
+    log = Log(dir=str(tmp_path), logdir="one", enable_protected_configs="yes")
+    log.config.set([(b"logdir", b"other")])
+    log.logger.notice("in the other")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CommandError, match="logdir"):
+        log.config.set([(b"logdir", b"file")])
+    log.logger.notice("still there")
+    log.config.set([(b"logdir", b"")])
+    log.logger.notice("nowhere")
+    log.logger.close()
+    assert (tmp_path / "one" / "redis.log").read_text() == ""
+    lines = (tmp_path / "other" / "redis.log").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["in the other", "still there"]
 
 
 def test_a_logfile_takes_the_place_of_standard_output_and_may_be_rotated(tmp_path: Path) -> None:

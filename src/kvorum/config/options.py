@@ -316,13 +316,11 @@ class Options:
     io_threads = Integer(1, 1, 128, "Threads for input and output.", mutable=False, effect=NONE)
     io_threads_do_reads = Boolean(False, "Whether those threads also read.", mutable=False, effect=NONE)
     http_port = Integer(
-        0, 0, 65535, "Port for health, metrics and the web page; 0: none.", mutable=False,
-        lacking="there is no HTTP server yet",
-    )  # fmt: skip
+        0, 0, 65535, "Port for health, metrics and the web page; 0: none.", lacking="there is no HTTP server yet"
+    )
     text_port = Integer(
-        0, 0, 65535, "Port for the unframed text protocol; 0: none.", mutable=False,
-        lacking="there is no text protocol yet",
-    )  # fmt: skip
+        0, 0, 65535, "Port for the unframed text protocol; 0: none.", lacking="there is no text protocol yet"
+    )
 
     _tls = Topic("TLS")
     tls_port = Integer(0, 0, 65535, "Port for clients that use TLS; 0: none.", lacking=_NO_TLS)
@@ -482,7 +480,7 @@ class Options:
         other_words={"info": LogLevel.NOTICE, "warn": LogLevel.WARNING, "error": LogLevel.WARNING},
     )  # fmt: skip
     logfile = Text("", "File to log to instead of standard output.", mutable=False)
-    logdir = Text("", "Directory for redis.log, the same lines as JSON.", optional=True, mutable=False)
+    logdir = Text("", "Directory for redis.log, the same lines as JSON.", optional=True, protected=True)
     log_sampling = Boolean(True, "Thin out and count lines that repeat themselves.")
     log_sampling_interval = Integer(1, 1, 3600, "Time within which a line counts as repeated.", unit="s")
     syslog_enabled = Boolean(False, "Log to syslog.", mutable=False, lacking="there is no syslog output")

@@ -32,7 +32,7 @@ from typing import Any, Protocol, TextIO
 import structlog
 
 from kvorum.clock import Clock
-from kvorum.config import Config
+from kvorum.config import Config, ValueRefusedError
 from kvorum.errors import StartupError
 from kvorum.observe.redaction import redact
 
@@ -233,6 +233,16 @@ class Outputs:
         self._clock = clock
         self._sampler = sampler
         self._outputs = list(outputs)
+        self._json: Output | None = None
+
+    def set_json(self, output: Output | None) -> None:
+        """Write JSON there from now on. It comes first, so that who has read a line elsewhere finds it there, too."""
+        if self._json is not None:
+            self._outputs.remove(self._json)
+            self._json.close()
+        self._json = output
+        if output is not None:
+            self._outputs.insert(0, output)
 
     def emit(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
         """Write a line, unless it repeats itself; what was held back before comes first."""
@@ -249,6 +259,7 @@ class Outputs:
         for output in self._outputs:
             output.close()
         self._outputs.clear()
+        self._json = None
 
     def _write(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
         line = Line(self._clock.wall_ms(), level, self.role, event, fields)
@@ -329,31 +340,43 @@ class Logger(structlog.BoundLoggerBase):
 
 
 def open_logger(config: Config, clock: Clock, stream: TextIO | None = None) -> Logger:
-    """The log that ``config`` asks for; follows ``CONFIG SET loglevel``. ``stream`` takes the place of standard output.
+    """The log that ``config`` asks for; follows ``CONFIG SET loglevel`` and ``logdir``.
+
+    ``stream`` takes the place of standard output.
 
     :raises StartupError: a file or the directory cannot be used.
     """
-    outputs: list[Output] = []
-    if config.logdir:
-        directory = Path(config.dir, config.logdir)
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StartupError(f"logdir {directory}: {error.strerror}") from None
-        outputs.append(FileOutput(directory / JSON_FILE, Line.json, clock))
-    # Last, so that who has read a line there finds it everywhere.
+    output: Output = StreamOutput(stream or sys.stdout)
     if config.logfile:
-        outputs.append(FileOutput(Path(config.dir, config.logfile), Line.text, clock))
-    else:
-        outputs.append(StreamOutput(stream or sys.stdout))
-    logger = Logger(Outputs(clock, Sampler(clock, config), outputs), [_redact_fields, _hand_over], {})
+        output = FileOutput(Path(config.dir, config.logfile), Line.text, clock)
+    outputs = Outputs(clock, Sampler(clock, config), [output])
+    outputs.set_json(_open_json(config, clock))
+    logger = Logger(outputs, [_redact_fields, _hand_over], {})
 
     def follow_level(config: Config) -> None:
         logger.level = Level[config.loglevel.name]
 
+    def follow_directory(config: Config) -> None:
+        try:
+            outputs.set_json(_open_json(config, clock))
+        except StartupError as error:
+            raise ValueRefusedError(str(error)) from None
+
     follow_level(config)
     config.on_change("loglevel", follow_level)
+    config.on_change("logdir", follow_directory)
     return logger
+
+
+def _open_json(config: Config, clock: Clock) -> Output | None:
+    if not config.logdir:
+        return None
+    directory = Path(config.dir, config.logdir)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartupError(f"logdir {directory}: {error.strerror}") from None
+    return FileOutput(directory / JSON_FILE, Line.json, clock)
 
 
 def _redact_fields(logger: object, method: str, fields: Fields) -> Fields:
