@@ -188,6 +188,16 @@ def test_an_empty_keyspace_uses_nothing(keyspace: Keyspace) -> None:
     assert keyspace.free_some(10) == 0
 
 
+@pytest.mark.parametrize("count", [1000, 2**31, 2**62, 2**63 - 1])
+def test_any_count_is_harmless(keyspace: Keyspace, count: int) -> None:
+    database = keyspace.databases[0]
+    for number in range(100):
+        database.set_string(b"key%d" % number, b"v")
+    assert database.scan(0, count)[0] == 0
+    assert len(scan_all(database, count)) == 100
+    assert len(database.slot_keys(SLOT, count)) == database.slot_count(SLOT) == 0
+
+
 @pytest.mark.parametrize("cursor", [1, 2**39, 2**53 - 1, 2**53, 2**64 - 1])
 def test_any_cursor_is_harmless(keyspace: Keyspace, cursor: int) -> None:
     database = keyspace.databases[0]

@@ -260,7 +260,7 @@ cdef bint merge(Heap* heap, Slot* slot, Segment* segment, uint64_t hash, int64_t
     cdef Segment* joined
     cdef uint64_t i
     cdef bint deepest = segment.depth == slot.directory_bits
-    if buddy.depth != segment.depth or segment.count + buddy.count > ((BUCKET_ENTRIES << SEGMENT_BITS) / MERGE_SHARE):
+    if buddy.depth != segment.depth or segment.count + buddy.count > ((BUCKET_ENTRIES << SEGMENT_BITS) // MERGE_SHARE):
         return False
     joined = new_segment(heap, segment.depth - 1, SEGMENT_BITS, bytes)
     if joined == NULL:
@@ -368,7 +368,7 @@ cdef void remove_entry(Heap* heap, Slot* slot, uint64_t hash, Entry** place, int
     cdef Segment* segment = segment_of(slot, hash)
     cdef Bucket* bucket = <Bucket*>(<size_t>place & ~<size_t>(LINE - 1))
     cdef Bucket* before
-    cdef int i = (<size_t>place & (LINE - 1)) / sizeof(void*) - 1
+    cdef int i = (<size_t>place & (LINE - 1)) // sizeof(void*) - 1
     bucket.present &= ~(1 << i)
     if bucket.present & OVERFLOW_BIT:
         close_gap(heap, bucket, i, bytes)
@@ -383,7 +383,7 @@ cdef void remove_entry(Heap* heap, Slot* slot, uint64_t hash, Entry** place, int
         slot.count -= 1
     if slot.count == 0:
         free_buckets(heap, slot, bytes)
-    elif segment.bits > 0 and segment.count < (<uint32_t>BUCKET_ENTRIES << segment.bits) / SPARSE_SHARE:
+    elif segment.bits > 0 and segment.count < (<uint32_t>BUCKET_ENTRIES << segment.bits) // SPARSE_SHARE:
         shrink(heap, slot, segment, hash, bytes)
 
 

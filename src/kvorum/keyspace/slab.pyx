@@ -43,9 +43,9 @@ cdef inline unsigned int class_of(size_t size) noexcept nogil:
         return <unsigned int>((size + 7) >> 3)
     if size <= SLAB_LIMIT:
         return <unsigned int>(FINE_CLASSES + ((size - FINE_LIMIT - 1) >> 6))
-    if size <= PAGE_BYTES / 4:
+    if size <= PAGE_BYTES // 4:
         return COARSE_CLASSES
-    return COARSE_CLASSES + 1 if size <= PAGE_BYTES / 2 else COARSE_CLASSES + 2
+    return COARSE_CLASSES + 1 if size <= PAGE_BYTES // 2 else COARSE_CLASSES + 2
 
 
 cdef inline unsigned int bytes_of_class(unsigned int number) noexcept nogil:
@@ -53,7 +53,7 @@ cdef inline unsigned int bytes_of_class(unsigned int number) noexcept nogil:
         return number << 3
     if number < COARSE_CLASSES:
         return FINE_LIMIT + ((number - FINE_CLASSES + 1) << 6)
-    return (PAGE_BYTES / 4) << (number - COARSE_CLASSES)
+    return (PAGE_BYTES // 4) << (number - COARSE_CLASSES)
 
 
 cdef inline Region* region_of(Page* page) noexcept nogil:
@@ -71,7 +71,7 @@ cdef void* take(Heap* heap, size_t size) noexcept nogil:
         if page == NULL:
             return NULL
         page.bytes = bytes_of_class(number)
-        page.capacity = PAGE_BYTES / page.bytes
+        page.capacity = PAGE_BYTES // page.bytes
         list_page(heap, page)
     object = page.released
     if object != NULL:

@@ -1,9 +1,10 @@
 """C side of one database's entries; the essay is in ``store.pyx``."""
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvorum.keyspace.buckets cimport Slot, find_entry
-from kvorum.keyspace.entry cimport Entry, Kind
+from kvorum.keyspace.entry cimport Entry
+from kvorum.keyspace.payload cimport Payload
 from kvorum.keyspace.slab cimport Heap
 from kvorum.keyspace.volatile_index cimport VolatileIndex
 
@@ -12,8 +13,6 @@ cdef enum:
     GROUP_BITS = 7
     GROUP_SLOTS = 1 << GROUP_BITS
     GROUPS = SLOT_COUNT >> GROUP_BITS
-    EMBEDDED_LIMIT = 1024
-    SHORT_INTEGER = 20          # longer text is never an integer
 
 
 cdef struct Directory:
@@ -36,16 +35,6 @@ cdef struct Store:
     uint64_t freed_hash
 
 
-cdef struct Payload:            # a value on its way into an entry; what ``data`` shows must not lie in a table
-    Kind kind
-    uint8_t flags               # RAW
-    const char* data
-    uint32_t size
-    int64_t integer
-    PyObject* reference         # owned: goes over to the entry
-    int64_t reference_bytes     # what the referenced object costs
-
-
 cdef inline int64_t store_bytes(Store* store) noexcept nogil:
     return store.entry_bytes + store.table_bytes + store.expiry_bytes
 
@@ -66,10 +55,6 @@ cdef inline Entry** find_in_store(
     return find_entry(table, hash, key, size) if table != NULL else NULL
 
 
-cdef bint parse_integer(const char* text, Py_ssize_t size, int64_t* number) noexcept nogil
-cdef int print_integer(int64_t number, char* text) noexcept nogil
-cdef int64_t value_bytes(Entry* entry) noexcept
-cdef int64_t bytes_object_cost(Py_ssize_t size) noexcept nogil
 cdef Entry* new_entry(Heap* heap, const char* key, uint32_t key_size, int64_t expire_ms, Payload* payload) noexcept
 cdef int link_entry(Store* store, unsigned int slot, uint64_t hash, Entry* entry) noexcept
 cdef void unlink_entry(Store* store, unsigned int slot, uint64_t hash, Entry** place) noexcept

@@ -5,37 +5,35 @@ A store is a plain struct, so that SWAPDB exchanges two pointers and FLUSH puts 
 steps. Its directory, 128 groups of 128 slots, is made lazily and counts the keys of each group: an empty database is
 this struct, and SCAN, RANDOMKEY and DBSIZE pass over empty groups.
 
-*Accounting.* Every allocation is counted as malloc made it (usable size and overhead) at the moment it is made, and
-again when it is freed; nothing is estimated but Python objects, which count as what they report. An empty store
+*Accounting.* Every allocation is counted as it was made (the slab's size, or malloc's with its overhead) at that
+moment, and again when it is freed; nothing is estimated but Python objects. An empty store
 therefore always has 0 bytes.
 
 *References.* BYTES, BUFFER and OBJECT entries own one reference. It is given up only when the table is consistent
 again, because a value's destructor may run any code: functions here hand such references back instead of dropping
 them in the middle.
 """
-from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.ref cimport Py_XDECREF
+from libc.stdint cimport uint8_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove
 
 from kvorum.keyspace.buckets cimport (
+    BUCKET_ENTRIES,
     Bucket,
     bucket_at,
     detach_overflow,
-    prefetch_bucket,
     free_buckets,
     insert_entry,
     overflow_of,
+    prefetch_bucket,
     remove_entry,
 )
 from kvorum.keyspace.entry cimport (
-    BUFFER,
     BYTES,
     EMBEDDED,
-    INTEGER,
     LOOSE,
     OBJECT,
-    RAW,
     VOLATILE,
     Expiry,
     chunk_bytes,
@@ -44,8 +42,8 @@ from kvorum.keyspace.entry cimport (
     key_of,
     reference_of,
     room_in,
-    value_of,
 )
+from kvorum.keyspace.payload cimport payload_size, put_payload, value_bytes
 from kvorum.keyspace.slab cimport SLAB_LIMIT, give, take
 from kvorum.keyspace.volatile_index cimport (
     volatile_add,
@@ -55,120 +53,9 @@ from kvorum.keyspace.volatile_index cimport (
     volatile_reserve,
 )
 
-cdef extern from *:
-    """
-    static inline Py_ssize_t kvorum_bytearray_allocated(PyObject *object) { return ((PyByteArrayObject
-    *)object)->ob_alloc; }
-    """
-    Py_ssize_t bytearray_allocated "kvorum_bytearray_allocated"(PyObject* object) noexcept
-
 cdef enum:
-    BYTES_HEADER = 33           # sizeof(PyBytesObject), the closing NUL included
-    BYTEARRAY_HEADER = 56
-    ALIGNMENT = 16
     SPARE_BYTES = 64            # an entry may be so much longer than its content, or twice as long
     CHUNK_COST = 64             # freeing a chunk of the volatile index, counted in entries
-
-
-# Integers as text
-
-cdef bint parse_integer(const char* text, Py_ssize_t size, int64_t* number) noexcept nogil:
-    """Whether the text is the canonical form of a 64-bit integer: no sign but '-', no leading zero, no blank."""
-    cdef uint64_t magnitude
-    cdef unsigned int digit
-    cdef Py_ssize_t i = 0
-    cdef bint negative
-    if size == 0 or size > SHORT_INTEGER:
-        return False
-    negative = text[0] == 45
-    if negative:
-        i = 1
-        if size == 1:
-            return False
-    digit = <unsigned char>text[i] - 48
-    if digit > 9:
-        return False
-    if digit == 0:
-        number[0] = 0
-        return size == 1
-    magnitude = digit
-    i += 1
-    while i < size:
-        digit = <unsigned char>text[i] - 48
-        if digit > 9:
-            return False
-        if magnitude > (<uint64_t>0xFFFFFFFFFFFFFFFF - digit) / 10:
-            return False
-        magnitude = magnitude * 10 + digit
-        i += 1
-    if negative:
-        if magnitude > <uint64_t>1 << 63:
-            return False
-        number[0] = <int64_t>(0 - magnitude)
-    else:
-        if magnitude > <uint64_t>0x7FFFFFFFFFFFFFFF:
-            return False
-        number[0] = <int64_t>magnitude
-    return True
-
-
-cdef int print_integer(int64_t number, char* text) noexcept nogil:
-    """Write the decimal form, at most 20 bytes; its length."""
-    cdef char[SHORT_INTEGER] digits
-    cdef uint64_t magnitude = 0 - <uint64_t>number if number < 0 else <uint64_t>number
-    cdef int count = 0, size = 0
-    while True:
-        digits[count] = <char>(48 + magnitude % 10)
-        count += 1
-        magnitude /= 10
-        if magnitude == 0:
-            break
-    if number < 0:
-        text[0] = 45
-        size = 1
-    while count > 0:
-        count -= 1
-        text[size] = digits[count]
-        size += 1
-    return size
-
-
-# Bytes
-
-cdef inline int64_t _allocated(int64_t size) noexcept nogil:
-    return (size + 8 + ALIGNMENT - 1) & ~<int64_t>(ALIGNMENT - 1)
-
-
-cdef int64_t bytes_object_cost(Py_ssize_t size) noexcept nogil:
-    return _allocated(size + BYTES_HEADER)
-
-
-cdef int64_t value_bytes(Entry* entry) noexcept:
-    """What the value costs outside its entry."""
-    if entry.kind == BYTES:
-        return bytes_object_cost(PyBytes_GET_SIZE(<object>reference_of(entry)))
-    if entry.kind == BUFFER:
-        return BYTEARRAY_HEADER + _allocated(bytearray_allocated(reference_of(entry)))
-    if entry.kind == OBJECT:
-        return (<object>reference_of(entry)).accounted_bytes
-    return 0
-
-
-cdef inline uint32_t payload_size(Payload* payload) noexcept nogil:
-    return payload.size if payload.kind == EMBEDDED else 8
-
-
-cdef inline void put_payload(Entry* entry, Payload* payload) noexcept nogil:
-    cdef char* value = value_of(entry)
-    entry.kind = payload.kind
-    entry.flags = (entry.flags & ~RAW) | payload.flags
-    if payload.kind == EMBEDDED:
-        entry.value_size = payload.size
-        memcpy(value, payload.data, payload.size)
-    elif payload.kind == INTEGER:
-        memcpy(value, &payload.integer, 8)
-    else:
-        memcpy(value, &payload.reference, 8)
 
 
 # Entries
@@ -401,7 +288,7 @@ cdef uint64_t free_steps(Store* store, uint64_t budget, bint* finished) except? 
     cdef Slot* slot
     cdef unsigned int number
     finished[0] = False
-    freed = volatile_free_chunks(&store.volatiles, budget / CHUNK_COST + 1, &store.expiry_bytes) * CHUNK_COST
+    freed = volatile_free_chunks(&store.volatiles, budget // CHUNK_COST + 1, &store.expiry_bytes) * CHUNK_COST
     if store.volatiles.chunk_count > 0:
         return freed
     while store.directory != NULL and freed < budget:
@@ -441,7 +328,7 @@ cdef bint empty_slot(Store* store, Slot* slot, uint64_t budget, uint64_t* freed)
             prefetch_bucket(bucket_at(slot, following, &ahead))
         bucket = head
         while bucket != NULL:
-            for i in range(7):
+            for i in range(BUCKET_ENTRIES):
                 if bucket.present >> i & 1:
                     entry = <Entry*>bucket.entries[i]
                     cost = value_bytes(entry)

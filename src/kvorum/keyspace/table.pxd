@@ -3,7 +3,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvorum.keyspace.entry cimport Entry
 from kvorum.keyspace.slab cimport Heap
-from kvorum.keyspace.store cimport Payload, Store
+from kvorum.keyspace.payload cimport Payload
+from kvorum.keyspace.store cimport Store
 from kvorum.resp.span cimport Span
 
 cdef enum:
@@ -38,7 +39,6 @@ cdef class Keyspace:
     cdef char[DIGIT_BUFFERS][DIGIT_BYTES] digits    # text of integers that read_string has shown
     cdef unsigned int next_digits
 
-    cdef uint64_t random_bits(self) noexcept
     cdef void touch(self, Entry* entry) noexcept
     cdef Span text_of(self, Entry* entry) noexcept
     cdef int set_aside(self, Store* store) except -1
@@ -92,6 +92,3 @@ cdef class Database:
     ) except -1
     cdef object load(self, Entry* entry)
     cdef list gather(self, uint64_t* cursor, long long count, list due)
-    cdef unsigned int random_slot(self, uint64_t* rank) noexcept
-    cdef Entry* random_entry(self) noexcept
-    cdef Entry* random_volatile(self) noexcept

@@ -18,11 +18,21 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from kvorum import errors
+from kvorum.keyspace.access_clock cimport (
+    CLOCK_RESOLUTION_MS,
+    LFU_INITIAL,
+    LFU_MAXIMUM,
+    idle_ms,
+    lfu_clock,
+    lfu_counter,
+    lfu_raised,
+    lru_clock,
+)
 from kvorum.keyspace.buckets cimport (
+    BUCKET_ENTRIES,
     Bucket,
     Segment,
     Slot,
-    bucket_at,
     bucket_index,
     matching_tags,
     overflow_of,
@@ -37,7 +47,6 @@ from kvorum.keyspace.entry cimport (
     RAW,
     VOLATILE,
     Entry,
-    Kind,
     entry_cost,
     expiry_of,
     integer_of,
@@ -48,31 +57,34 @@ from kvorum.keyspace.entry cimport (
     value_of,
 )
 from kvorum.keyspace.hashing cimport hash_of_key, slot_of_key
+from kvorum.keyspace.payload cimport (
+    EMBEDDED_LIMIT,
+    Payload,
+    buffer_payload,
+    object_payload,
+    payload_of,
+    string_payload,
+    value_bytes,
+)
 from kvorum.keyspace.slab cimport Heap, trim_heap
 from kvorum.keyspace.store cimport (
-    EMBEDDED_LIMIT,
-    GROUP_BITS,
-    SHORT_INTEGER,
     SLOT_COUNT,
-    Payload,
     Store,
-    bytes_object_cost,
     change_expiry,
     discard_entry,
     find_in_store,
     free_steps,
     link_entry,
     new_entry,
-    parse_integer,
-    print_integer,
     release_entry,
     rewrite_entry,
     slot_in,
     store_bytes,
     unlink_entry,
-    value_bytes,
 )
-from kvorum.keyspace.volatile_index cimport VolatileIndex, volatile_place
+from kvorum.keyspace.volatile_index cimport volatile_place
+from kvorum.keyspace.walk cimport Place, random_bits, random_entry, random_slot, random_volatile, seek, step
+from kvorum.resp.numbers cimport parse_integer_text, write_integer
 from kvorum.resp.span cimport Span, absent_span
 
 EXPIRY_DELETE = 0
@@ -94,19 +106,15 @@ cdef enum:
     BY_FREQUENCY = 1
     HASH_BITS = 39              # of a cursor: it stays below 2**53, which any client's number can hold
     DROPPED_BITS = 64 - HASH_BITS
-    CLOCK_MASK = 0xFFFFFF
-    CLOCK_RESOLUTION_MS = 1000
-    MINUTE_MS = 60000
-    LFU_INITIAL = 5
     SHORT_STRING = 44           # up to here Redis embeds a string that was set whole
+    MOST_KEYS = 1 << 28         # SCAN: a count beyond this says the same
     BUCKETS_PER_KEY = 10        # SCAN: empty buckets passed per wanted key
     REGION_COST = 4000          # entries that can be freed in the time of unmapping a region
     KEPT_REGIONS = 4            # unused ones, for what comes next
+    PREFETCH_FROM = 1 << 21     # bytes of entries; fewer stay in the processor's caches by themselves
     LAZY_ELEMENTS = 64          # UNLINK: bigger objects are freed later
     ALL_AT_ONCE = 1 << 30
     RANDOM_TRIES = 100
-    EXACT_RANK = 64             # a slot up to this size is searched by rank for a random key
-    CHAIN = 14                  # RANDOMKEY: places per chain among which it draws
 
 cdef type WrongTypeError = errors.WrongTypeError
 cdef type CommandError = errors.CommandError
@@ -133,13 +141,6 @@ cdef inline bytes key_bytes(Entry* entry):
 
 cdef int64_t _call_clock(void* context) noexcept:
     return (<object>context)()
-
-
-cdef inline uint64_t following_random(uint64_t state) noexcept nogil:
-    state ^= state >> 12
-    state ^= state << 25
-    state ^= state >> 27
-    return state
 
 
 cdef class Keyspace:
@@ -182,19 +183,14 @@ cdef class Keyspace:
 
     # Clocks and chance
 
-    cdef uint64_t random_bits(self) noexcept:
-        self.random_state = following_random(self.random_state)
-        return self.random_state * <uint64_t>0x2545F4914F6CDD1D
-
     cdef void touch(self, Entry* entry) noexcept:
-        cdef unsigned int counter
+        cdef uint32_t counter
         if not self.lfu:
-            entry.clock = <uint32_t>(self.now_ms / CLOCK_RESOLUTION_MS) & CLOCK_MASK
+            entry.clock = lru_clock(self.now_ms)
             return
-        counter = decayed(self, entry.clock)
-        if counter < 255:
-            counter += raised(self, counter)
-        entry.clock = (minutes_of(self) << 8) | counter
+        counter = lfu_counter(entry.clock, self.now_ms, self.lfu_decay_time)
+        counter = lfu_raised(counter, self.lfu_log_factor, random_bits(&self.random_state))
+        entry.clock = lfu_clock(counter, self.now_ms)
 
     @property
     def growth_clock(self):
@@ -278,7 +274,7 @@ cdef class Keyspace:
         return freed
 
     cdef uint64_t free_stores(self, uint64_t budget) except? 0:
-        """The work done, in entries; 0: there is nothing left. A destructor that comes back here finds nothing to do."""
+        """The work done, in entries; 0: nothing is left. A destructor that comes back here finds nothing to do."""
         cdef Store* store
         cdef Store** link
         cdef uint64_t freed = 0
@@ -348,7 +344,7 @@ cdef class Keyspace:
         elif entry.kind == INTEGER:
             self.next_digits = (self.next_digits + 1) % DIGIT_BUFFERS
             span.data = self.digits[self.next_digits]
-            span.size = print_integer(integer_of(entry), self.digits[self.next_digits])
+            span.size = write_integer(self.digits[self.next_digits], integer_of(entry))
         elif entry.kind == BYTES:
             reference = reference_of(entry)
             span.data = PyBytes_AS_STRING(<bytes>reference)
@@ -361,79 +357,9 @@ cdef class Keyspace:
         return span
 
 
-cdef inline unsigned int minutes_of(Keyspace keyspace) noexcept:
-    return <unsigned int>(keyspace.now_ms / MINUTE_MS) & 0xFFFF
-
-
-cdef unsigned int decayed(Keyspace keyspace, uint32_t clock) noexcept:
-    """The frequency counter as of now: one less per lfu_decay_time minutes."""
-    cdef unsigned int counter = clock & 0xFF
-    cdef unsigned int elapsed = (minutes_of(keyspace) - (clock >> 8)) & 0xFFFF
-    cdef unsigned int periods = elapsed / <unsigned int>keyspace.lfu_decay_time if keyspace.lfu_decay_time > 0 else 0
-    return counter - periods if periods < counter else 0
-
-
-cdef bint raised(Keyspace keyspace, unsigned int counter) noexcept:
-    """Whether an access raises the counter: with probability 1 / (excess * lfu_log_factor + 1)."""
-    cdef uint64_t excess = counter - LFU_INITIAL if counter > LFU_INITIAL else 0
-    cdef double chance = 1.0 / <double>(excess * keyspace.lfu_log_factor + 1)
-    return <double>(keyspace.random_bits() >> 11) / 9007199254740992.0 < chance
-
-
 cdef inline uint32_t first_clock(Keyspace keyspace) noexcept:
     """The clock of a new entry."""
-    if keyspace.lfu:
-        return (minutes_of(keyspace) << 8) | LFU_INITIAL
-    return <uint32_t>(keyspace.now_ms / CLOCK_RESOLUTION_MS) & CLOCK_MASK
-
-
-cdef inline int string_payload(Span value, Payload* payload) except -1:
-    """How a string is kept: as an integer, in the entry, or as a bytes object (a new reference)."""
-    payload.flags = 0
-    if value.size <= SHORT_INTEGER and parse_integer(value.data, value.size, &payload.integer):
-        payload.kind = INTEGER
-    elif value.size <= EMBEDDED_LIMIT:
-        payload.kind = EMBEDDED
-        payload.data = value.data
-        payload.size = <uint32_t>value.size
-    else:
-        kept = <bytes>value.owner if value.owner != NULL else PyBytes_FromStringAndSize(value.data, value.size)
-        refer(payload, BYTES, kept)
-        payload.reference_bytes = bytes_object_cost(value.size)
-    return 0
-
-
-cdef inline void refer(Payload* payload, Kind kind, object value) noexcept:
-    payload.kind = kind
-    payload.reference = <PyObject*>value
-    Py_INCREF(value)
-
-
-cdef inline int buffer_payload(Payload* payload, object buffer) except -1:
-    payload.flags = RAW
-    refer(payload, BUFFER, buffer)
-    payload.reference_bytes = buffer_bytes(buffer)
-    return 0
-
-
-cdef int64_t buffer_bytes(object buffer):
-    """What a bytearray costs, counted as value_bytes does."""
-    cdef char[32] room
-    cdef Entry* entry = <Entry*>room
-    cdef PyObject* reference = <PyObject*>buffer
-    memset(room, 0, sizeof(room))
-    entry.kind = BUFFER
-    memcpy(value_of(entry), &reference, sizeof(reference))
-    return value_bytes(entry)
-
-
-cdef int object_payload(object value, Payload* payload) except -1:
-    cdef int64_t cost = value.used_bytes()
-    value.accounted_bytes = cost
-    payload.flags = 0
-    refer(payload, OBJECT, value)
-    payload.reference_bytes = cost
-    return 0
+    return lfu_clock(LFU_INITIAL, keyspace.now_ms) if keyspace.lfu else lru_clock(keyspace.now_ms)
 
 
 cdef tuple living_page(Database database, uint64_t cursor, long long count):
@@ -531,7 +457,9 @@ cdef class Database:
         return 0
 
     cdef void prefetch(self, Span key) noexcept:
-        cdef Slot* slot = slot_in(self.store, slot_of_key(key.data, key.size))
+        cdef Slot* slot = NULL
+        if self.store.entry_bytes >= PREFETCH_FROM:
+            slot = slot_in(self.store, slot_of_key(key.data, key.size))
         cdef Segment* segment
         cdef uint64_t hash
         if slot != NULL and slot.count > 0:
@@ -540,11 +468,13 @@ cdef class Database:
             prefetch_line(<Bucket*>segment.root + bucket_index(hash << segment.depth, segment.bits))
 
     cdef void prefetch_entry(self, Span key) noexcept:
-        cdef Slot* slot = slot_in(self.store, slot_of_key(key.data, key.size))
+        cdef Slot* slot = NULL
         cdef Segment* segment
         cdef Bucket* bucket
         cdef uint64_t hash, line
         cdef int i
+        if self.store.entry_bytes >= PREFETCH_FROM:
+            slot = slot_in(self.store, slot_of_key(key.data, key.size))
         if slot == NULL or slot.count == 0:
             return
         hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
@@ -610,7 +540,7 @@ cdef class Database:
         cdef Entry** place = self.find_for_write(key, slot, hash)
         cdef Payload payload
         cdef Entry* entry
-        string_payload(value, &payload)
+        string_payload(&payload, value)
         if place != NULL:
             entry = place[0]
             if (
@@ -629,7 +559,7 @@ cdef class Database:
         cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
         cdef Entry** place = self.find_for_write(key, slot, hash)
         cdef Payload payload
-        string_payload(value, &payload)
+        string_payload(&payload, value)
         if keep_ttl and place != NULL:
             expire_ms = expiry_or_never(place[0])
         return self.put(key, slot, hash, place, expire_ms, &payload)
@@ -747,7 +677,7 @@ cdef class Database:
                 raise WrongTypeError()
             else:
                 text = self.keyspace.text_of(place[0])
-                if not parse_integer(text.data, text.size, &number):
+                if not parse_integer_text(text.data, text.size, <long long*>&number):
                     raise CommandError(errors.NOT_AN_INTEGER)
             expire_ms = expiry_or_never(place[0])
         if (delta > 0 and number > LARGEST - delta) or (delta < 0 and number < -LARGEST - 1 - delta):
@@ -777,7 +707,7 @@ cdef class Database:
         cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
         cdef Payload payload
         cdef Entry** place
-        object_payload(value, &payload)
+        object_payload(&payload, value)
         try:
             place = self.find_for_write(key, slot, hash)
         except BaseException:
@@ -1076,36 +1006,26 @@ cdef class Database:
     cdef list gather(self, uint64_t* cursor, long long count, list due):
         """The keys from a cursor on, whole buckets until there are ``count``; expired ones go to ``due``."""
         cdef list keys = []
-        cdef unsigned int number = <unsigned int>(cursor[0] >> HASH_BITS)
-        cdef uint64_t hash = cursor[0] << DROPPED_BITS
-        cdef long long buckets = 0
-        cdef Slot* slot
+        cdef Place place
         cdef Bucket* bucket
         cdef Entry* entry
+        cdef long long buckets = 0
         cdef int i
-        while number < SLOT_COUNT and self.store.directory != NULL:
-            if self.store.directory.counts[number >> GROUP_BITS] == 0:
-                number = ((number >> GROUP_BITS) + 1) << GROUP_BITS
-                hash = 0
-                continue
-            slot = slot_in(self.store, number)
-            if slot.count == 0:
-                number += 1
-                hash = 0
-                continue
+        count = min(max(count, 1), MOST_KEYS)
+        place.slot = <unsigned int>(cursor[0] >> HASH_BITS)
+        place.hash = cursor[0] << DROPPED_BITS
+        while seek(self.store, &place):
             if len(keys) >= count or buckets >= count * BUCKETS_PER_KEY:
-                cursor[0] = (<uint64_t>number << HASH_BITS) | (hash >> DROPPED_BITS)
+                cursor[0] = (<uint64_t>place.slot << HASH_BITS) | (place.hash >> DROPPED_BITS)
                 return keys
-            bucket = bucket_at(slot, hash, &hash)
+            bucket = step(self.store, &place)
+            buckets += 1
             while bucket != NULL:
-                for i in range(7):
+                for i in range(BUCKET_ENTRIES):
                     if bucket.present >> i & 1:
                         entry = <Entry*>bucket.entries[i]
                         (due if self.is_due(entry) else keys).append(key_bytes(entry))
                 bucket = overflow_of(bucket)
-            buckets += 1
-            if hash == 0:
-                number += 1
         cursor[0] = 0
         return keys
 
@@ -1131,53 +1051,14 @@ cdef class Database:
     def slot_keys(self, unsigned int slot, long long count):
         cdef uint64_t cursor = <uint64_t>slot << HASH_BITS
         cdef list keys = []
-        if slot >= SLOT_COUNT or count <= 0:
-            return keys
-        while len(keys) < count and cursor >> HASH_BITS == slot and self.slot_count(slot) > 0:
-            keys += self.gather(&cursor, count - len(keys), [])
+        cdef list found
+        count = min(count, self.slot_count(slot))
+        while len(keys) < count and cursor >> HASH_BITS == slot:
+            found = self.gather(&cursor, count - len(keys), [])
+            keys += [key for key in found if slot_of_key(key, len(key)) == slot]
             if cursor == 0:
                 break
-        return [key for key in keys if slot_of_key(key, len(key)) == slot][:count]
-
-    cdef unsigned int random_slot(self, uint64_t* rank) noexcept:
-        """The slot of a uniformly random rank, and the rank within it; the database must not be empty."""
-        cdef unsigned int group = 0, number = 0
-        cdef Slot* slots
-        cdef uint64_t left = self.keyspace.random_bits() % self.store.count
-        while left >= self.store.directory.counts[group]:
-            left -= self.store.directory.counts[group]
-            group += 1
-        slots = self.store.directory.groups[group]
-        while left >= slots[number].count:
-            left -= slots[number].count
-            number += 1
-        rank[0] = left
-        return (group << GROUP_BITS) + number
-
-    cdef Entry* random_entry(self) noexcept:
-        """A random entry, each with (nearly) the same chance; the database must not be empty."""
-        cdef Keyspace keyspace = self.keyspace
-        cdef uint64_t rank, hash = 0
-        cdef Slot* slot = slot_in(self.store, self.random_slot(&rank))
-        cdef Bucket* bucket
-        cdef int i, attempt
-        if slot.count > EXACT_RANK:
-            for attempt in range(RANDOM_TRIES):
-                bucket = bucket_at(slot, keyspace.random_bits(), &hash)
-                i = entry_at(&bucket, keyspace.random_bits() % CHAIN)
-                if i >= 0:
-                    return <Entry*>bucket.entries[i]
-            hash = 0
-            rank %= EXACT_RANK
-        while True:
-            bucket = bucket_at(slot, hash, &hash)
-            while bucket != NULL:
-                for i in range(7):
-                    if bucket.present >> i & 1:
-                        if rank == 0:
-                            return <Entry*>bucket.entries[i]
-                        rank -= 1
-                bucket = overflow_of(bucket)
+        return keys[:count] if count > 0 else []
 
     def random_key(self):
         cdef Entry* entry
@@ -1186,7 +1067,7 @@ cdef class Database:
         for attempt in range(RANDOM_TRIES):
             if self.store.count == 0:
                 return None
-            entry = self.random_entry()
+            entry = random_entry(self.store, &self.keyspace.random_state)
             key = key_bytes(entry)
             if not self.is_due(entry):
                 return key
@@ -1223,48 +1104,36 @@ cdef class Database:
                 remaining += expiry_of(entry).at_ms - self.keyspace.now_ms
         return seen, expired, remaining
 
-    cdef Entry* random_volatile(self) noexcept:
-        cdef VolatileIndex* volatiles = &self.store.volatiles
-        return volatile_place(volatiles, self.keyspace.random_bits() % volatiles.count)[0]
-
     def random_present_key(self):
-        return key_bytes(self.random_entry()) if self.store.count else None
+        return key_bytes(random_entry(self.store, &self.keyspace.random_state)) if self.store.count else None
 
     def random_volatile_key(self):
         if self.store.volatiles.count == 0:
             return None
-        return key_bytes(self.random_volatile())
+        return key_bytes(random_volatile(self.store, &self.keyspace.random_state))
 
     def eviction_sample(self, int count, bint volatile_only, int measure):
         """Up to ``count`` keys, each as (score, key): the higher the score, the better to lose it."""
         cdef list sample = []
         cdef Entry* entry
-        cdef Slot* slot
         cdef Bucket* bucket
-        cdef uint64_t hash
-        cdef unsigned int number
+        cdef Place place
+        cdef uint64_t rank
         cdef int i
         if volatile_only:
             for i in range(count if self.store.volatiles.count > 0 else 0):
-                entry = self.random_volatile()
+                entry = random_volatile(self.store, &self.keyspace.random_state)
                 sample.append((score_of(self.keyspace, entry, measure), key_bytes(entry)))
             return sample
         if self.store.count == 0:
             return sample
         # Neighbours in the order of the hash are as good as independent draws, and cost one walk.
-        number = self.random_slot(&hash)
-        hash = self.keyspace.random_bits()
-        while len(sample) < count and number < SLOT_COUNT:
-            slot = slot_in(self.store, number)
-            if slot == NULL or slot.count == 0:
-                number = number + 1 if slot != NULL else ((number >> GROUP_BITS) + 1) << GROUP_BITS
-                hash = 0
-                continue
-            bucket = bucket_at(slot, hash, &hash)
-            if hash == 0:
-                number += 1
+        place.slot = random_slot(self.store, &self.keyspace.random_state, &rank)
+        place.hash = random_bits(&self.keyspace.random_state)
+        while len(sample) < count and seek(self.store, &place):
+            bucket = step(self.store, &place)
             while bucket != NULL and len(sample) < count:
-                for i in range(7):
+                for i in range(BUCKET_ENTRIES):
                     if bucket.present >> i & 1 and len(sample) < count:
                         entry = <Entry*>bucket.entries[i]
                         sample.append((score_of(self.keyspace, entry, measure), key_bytes(entry)))
@@ -1288,24 +1157,26 @@ cdef class Database:
 
     def idle_seconds(self, bytes key not None):
         cdef Entry** place = self.find_quietly(span_of(key), True)
-        return idle_ms(self.keyspace, place[0]) // 1000 if place != NULL else None
+        return idle_ms(place[0].clock, self.keyspace.now_ms) // 1000 if place != NULL else None
 
     def set_idle_seconds(self, bytes key not None, long long seconds):
         cdef Entry** place = self.peek_place(span_of(key))
         if place == NULL:
             return False
-        place[0].clock = <uint32_t>((self.keyspace.now_ms / CLOCK_RESOLUTION_MS - seconds) & CLOCK_MASK)
+        place[0].clock = lru_clock(self.keyspace.now_ms - seconds * CLOCK_RESOLUTION_MS)
         return True
 
     def frequency(self, bytes key not None):
         cdef Entry** place = self.find_quietly(span_of(key), True)
-        return decayed(self.keyspace, place[0].clock) if place != NULL else None
+        if place == NULL:
+            return None
+        return lfu_counter(place[0].clock, self.keyspace.now_ms, self.keyspace.lfu_decay_time)
 
     def set_frequency(self, bytes key not None, int frequency):
         cdef Entry** place = self.peek_place(span_of(key))
         if place == NULL:
             return False
-        place[0].clock = (minutes_of(self.keyspace) << 8) | (frequency & 0xFF)
+        place[0].clock = lfu_clock(frequency & 0xFF, self.keyspace.now_ms)
         return True
 
     def clock(self, bytes key not None):
@@ -1337,45 +1208,18 @@ cdef inline bint has_room(Entry* entry, Py_ssize_t size) noexcept:
 
 cdef int64_t score_of(Keyspace keyspace, Entry* entry, int measure) noexcept:
     if measure == BY_IDLENESS:
-        return idle_ms(keyspace, entry)
+        return idle_ms(entry.clock, keyspace.now_ms)
     if measure == BY_FREQUENCY:
-        return 255 - <int64_t>decayed(keyspace, entry.clock)
+        return LFU_MAXIMUM - <int64_t>lfu_counter(entry.clock, keyspace.now_ms, keyspace.lfu_decay_time)
     return -expiry_of(entry).at_ms if entry.flags & VOLATILE else -LARGEST
-
-
-cdef int64_t idle_ms(Keyspace keyspace, Entry* entry) noexcept:
-    cdef int64_t now = (keyspace.now_ms / CLOCK_RESOLUTION_MS) & CLOCK_MASK
-    return ((now - entry.clock) & CLOCK_MASK) * CLOCK_RESOLUTION_MS
 
 
 cdef Entry* entry_with_key(Heap* heap, Entry* entry, Span key) noexcept:
     """A copy under another key; a reference is copied, not counted. NULL: no memory."""
     cdef Payload payload
     cdef Entry* fresh
-    payload.kind = <Kind>entry.kind
-    payload.flags = entry.flags & RAW
-    payload.data = value_of(entry)
-    payload.size = entry.value_size
-    if entry.kind == INTEGER:
-        payload.integer = integer_of(entry)
-    elif entry.kind != EMBEDDED:
-        payload.reference = reference_of(entry)
+    payload_of(&payload, entry)
     fresh = new_entry(heap, key.data, <uint32_t>key.size, expiry_or_never(entry), &payload)
     if fresh != NULL:
         fresh.clock = entry.clock
     return fresh
-
-
-cdef int entry_at(Bucket** bucket, int rank) noexcept:
-    """Where the rank-th entry of a chain is: ``bucket`` moves to its bucket; -1: the chain is shorter."""
-    cdef Bucket* current = bucket[0]
-    cdef int i
-    while current != NULL:
-        for i in range(7):
-            if current.present >> i & 1:
-                if rank == 0:
-                    bucket[0] = current
-                    return i
-                rank -= 1
-        current = overflow_of(current)
-    return -1
