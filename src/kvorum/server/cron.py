@@ -77,6 +77,7 @@ class Cron:
         """What looks at every client."""
         self._reactor.cron()
         self._context.statistics.client_buffer_bytes = client_memory(self._context).total_bytes
+        self._context.memory.refresh()
         self._context.log.flush_repeated()
 
     def _expire(self) -> None:

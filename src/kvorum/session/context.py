@@ -66,6 +66,7 @@ class ServerContext:
     monitors: set[Session] = field(default_factory=set)
     info_providers: dict[str, Callable[[], dict[str, object]]] = field(default_factory=dict)
     started_ms: int = 0
+    supervised_by: str = "no"  # the kind of service manager that is told how the server fares
     loading: bool = False
     expired_stale_percent: float = 0.0  # of the keys with an expiry, so many have expired and still are there
     debug: DebugSettings = field(default_factory=DebugSettings)

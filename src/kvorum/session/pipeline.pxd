@@ -22,9 +22,15 @@ cdef class Pipeline:
     cdef public long long slow_ns
     cdef public bint track_latency
     cdef public long long commands
+    cdef public long long memory_limit_bytes  # what the dataset may take, if the gate MEMORY is closed
     cdef public long long pause_until_ms
     cdef public bint pause_writes_only
     cdef public list held
 
     @cython.locals(call=Call, command=Command, end_ns=cython.longlong, now_ms=cython.longlong, failed=cython.bint)
     cpdef long long run(self, Session session, long long start_ns) except? -2
+
+    @cython.locals(gates=cython.int)
+    cdef int _admit(self, Session session, Command command) except -2
+    cdef bint _make_room(self) except -1
+    cdef _after(self, Session session, Command command)

@@ -65,6 +65,7 @@ class Pipeline:
         self.slow_ns = NEVER_SLOW
         self.track_latency = True
         self.commands = 0
+        self.memory_limit_bytes = 0
         self.pause_until_ms = 0
         self.pause_writes_only = False
         self.held: list[Session] = []
@@ -153,7 +154,7 @@ class Pipeline:
             refusal = self._forbidden(session, command)
             if refusal is not None:
                 return self._refuse(session, command, refusal)
-        if self.gates & MEMORY and not self._make_room() and command.flags & DENYOOM:
+        if self.gates & MEMORY and command.flags & DENYOOM and not self._make_room():
             return self._refuse(session, command, errors.OUT_OF_MEMORY)
         if self.gates & LOADING and not command.flags & WHILE_LOADING:
             return self._refuse(session, command, errors.LOADING)
@@ -172,7 +173,7 @@ class Pipeline:
 
     def _make_room(self) -> bool:
         """Evict until the memory limit is kept; False if that is impossible."""
-        return bool(self.server.make_room())
+        return self.keyspace.used_bytes <= self.memory_limit_bytes or self.server.make_room()
 
     def _pause_applies(self, session: Session, command: Command) -> bool:
         """Whether CLIENT PAUSE holds this command back; if so the session waits for ``unpause``."""
