@@ -37,9 +37,9 @@ def test_everything_shown_can_be_set_again(client: redis.Redis) -> None:
 
 
 def test_set_takes_effect_at_once_and_refuses_as_a_whole(client: redis.Redis) -> None:
-    client.execute_command("CONFIG", "SET", "requirepass", "s3cret", "maxmemory", "1gb")  # type: ignore[no-untyped-call]
+    client.execute_command("CONFIG", "SET", "requirepass", "s3cret", "maxmemory", "1gb")
     with pytest.raises(redis.ResponseError, match=r"related to argument 'hz'\) - argument couldn't be parsed"):
-        client.execute_command("CONFIG", "SET", "maxmemory", "2gb", "hz", "x")  # type: ignore[no-untyped-call]
+        client.execute_command("CONFIG", "SET", "maxmemory", "2gb", "hz", "x")
     assert client.config_get("maxmemory") == {"maxmemory": str(2**30)}
 
 
@@ -59,7 +59,7 @@ def test_errors_are_those_of_redis(client: redis.Redis, redis_client: redis.Redi
         replies = []
         for one in (client, redis_client):
             with pytest.raises(redis.ResponseError) as caught:
-                one.execute_command("CONFIG", *words)  # type: ignore[no-untyped-call]
+                one.execute_command("CONFIG", *words)
             replies.append(str(caught.value))
         assert replies[0] == replies[1]
 
@@ -95,7 +95,7 @@ def test_protected_options_can_be_set_from_this_machine_if_allowed(start_kvorum:
 
 
 def test_help_names_every_subcommand(client: redis.Redis, redis_server: RedisServer) -> None:
-    lines = [bytes(line).decode() for line in client.execute_command("CONFIG", "HELP")]  # type: ignore[no-untyped-call]
+    lines = [bytes(line).decode() for line in client.execute_command("CONFIG", "HELP")]
     assert {line.split()[0] for line in lines[1:] if not line.startswith(" ")} == {
         "GET",
         "SET",

@@ -190,7 +190,7 @@ def test_names_are_looked_up_alike(client: redis.Redis) -> None:
 def test_refusals_of_several_are_the_same(client: redis.Redis, words: list[str]) -> None:
     config = Config()
     with pytest.raises(redis.ResponseError) as theirs:
-        client.execute_command("CONFIG SET", *words)  # type: ignore[no-untyped-call]
+        client.execute_command("CONFIG SET", *words)
     encoded = [word.encode() for word in words]
     with pytest.raises(CommandError) as ours:
         config.set(list(zip(encoded[::2], encoded[1::2], strict=True)))

@@ -25,5 +25,8 @@ cdef class Histogram:
     cpdef void record(self, long long nanoseconds) noexcept
     @cython.locals(wanted=cython.longlong, met=cython.longlong, counter=cython.Py_ssize_t)
     cpdef object percentile(self, double percent)
-    @cython.locals(level=cython.longlong, last=cython.longlong, met=cython.longlong, reported=cython.longlong, counter=cython.Py_ssize_t)
+    @cython.locals(
+        level=cython.longlong, last=cython.longlong, met=cython.longlong, reported=cython.longlong,
+        counter=cython.Py_ssize_t,
+    )
     cpdef list cumulative(self)

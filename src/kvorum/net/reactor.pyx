@@ -7,10 +7,9 @@ from libc.errno cimport EAGAIN, EINTR, EMFILE, ENFILE, errno as c_errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen
-from posix.unistd cimport close, read, write
+from posix.unistd cimport close, read as read_descriptor, write
 
-from kvorum.clock cimport Clock
-from kvorum.resp.parser cimport NEED_MORE, PROTOCOL_ERROR, REQUEST, Parser, Scratch
+from kvorum.resp.parser cimport NEED_MORE, PROTOCOL_ERROR, Parser, Scratch
 from kvorum.resp.writer cimport Writer, iovec
 from kvorum.session.pipeline cimport Pipeline
 from kvorum.session.session cimport Session
@@ -562,7 +561,7 @@ cdef class Reactor:
             elif watched.kind == LOOP:
                 self.loop_ready = True
             else:
-                read(self.wake_fd, &drained, 8)
+                read_descriptor(self.wake_fd, &drained, 8)
         watched = None
         if self.pending:
             self.work_pending()
