@@ -369,6 +369,7 @@ def copy(call: Call, args: list[bytes]) -> int:
 CONDITION = OneOf(
     "condition", Token("nx"), Token("xx"), Token("gt"), Token("lt"), optional=True, since="7.0.0"
 )  # more than one may be given: see ``expire_conditions``
+NO_CONDITIONS: frozenset[bytes] = frozenset()
 CONDITION_CAME = ("7.0.0", "`NX`, `XX`, `GT` and `LT` came.")
 EXPIRY_OF = [KeySpec(KeyFlag.RW | KeyFlag.UPDATE)]
 
@@ -381,12 +382,12 @@ EXPIRY_OF = [KeySpec(KeyFlag.RW | KeyFlag.UPDATE)]
     keys=EXPIRY_OF,
     arguments=[Key("key"), Integer("seconds"), CONDITION],
     history=[CONDITION_CAME],
-    decode=False,
+    raw=True,
     complexity="O(1)",
     summary="Lets a key expire after some seconds.",
 )
-def expire(call: Call, args: list[bytes]) -> int:
-    return set_expiry(call, args, call.now_ms, True)
+def expire(call: Call) -> int:
+    return set_expiry(call, call.now_ms, True)
 
 
 @KEYS.command(
@@ -397,12 +398,12 @@ def expire(call: Call, args: list[bytes]) -> int:
     keys=EXPIRY_OF,
     arguments=[Key("key"), Integer("milliseconds"), CONDITION],
     history=[CONDITION_CAME],
-    decode=False,
+    raw=True,
     complexity="O(1)",
     summary="Lets a key expire after some milliseconds.",
 )
-def pexpire(call: Call, args: list[bytes]) -> int:
-    return set_expiry(call, args, call.now_ms, False)
+def pexpire(call: Call) -> int:
+    return set_expiry(call, call.now_ms, False)
 
 
 @KEYS.command(
@@ -413,12 +414,12 @@ def pexpire(call: Call, args: list[bytes]) -> int:
     keys=EXPIRY_OF,
     arguments=[Key("key"), UnixTime("unix-time-seconds"), CONDITION],
     history=[CONDITION_CAME],
-    decode=False,
+    raw=True,
     complexity="O(1)",
     summary="Lets a key expire at a point in time, in Unix seconds.",
 )
-def expireat(call: Call, args: list[bytes]) -> int:
-    return set_expiry(call, args, 0, True)
+def expireat(call: Call) -> int:
+    return set_expiry(call, 0, True)
 
 
 @KEYS.command(
@@ -429,29 +430,28 @@ def expireat(call: Call, args: list[bytes]) -> int:
     keys=EXPIRY_OF,
     arguments=[Key("key"), UnixTime("unix-time-milliseconds"), CONDITION],
     history=[CONDITION_CAME],
-    decode=False,
+    raw=True,
     complexity="O(1)",
     summary="Lets a key expire at a point in time, in Unix milliseconds.",
 )
-def pexpireat(call: Call, args: list[bytes]) -> int:
-    return set_expiry(call, args, 0, False)
+def pexpireat(call: Call) -> int:
+    return set_expiry(call, 0, False)
 
 
-def set_expiry(call: Call, args: list[bytes], base_ms: int, in_seconds: bool) -> int:
+def set_expiry(call: Call, base_ms: int, in_seconds: bool) -> int:
     """The common part of the EXPIRE family; 1 if the expiry was set (or the key removed, if it lies in the past)."""
-    key, amount = args[0], args[1]
-    conditions = expire_conditions(args[2:]) if len(args) > 2 else frozenset[bytes]()
-    name: bytes = call.command.name
-    expire_ms = expire_time(integer(amount), in_seconds, base_ms, name)
+    conditions = expire_conditions(call.args[3:]) if call.argc > 3 else NO_CONDITIONS
+    expire_ms = expire_time(integer(call.arg(2)), in_seconds, base_ms, call.command.name)
+    key = call.arg(1)
     if conditions and not expiry_wanted(conditions, call.db.expire_at_for_write(key), expire_ms):
         return 0
     if expire_ms <= call.now_ms:
         return remove_expired(call, key)
-    if not call.db.set_expire(key, expire_ms):
+    if not call.db.write_expiry(call.argv[1], expire_ms):
         return 0
     call.changed()
-    if name != b"pexpireat":
-        call.propagate(b"PEXPIREAT", key, b"%d" % expire_ms, *args[2:])
+    if in_seconds or base_ms:
+        call.propagate(b"PEXPIREAT", key, b"%d" % expire_ms, *call.args[3:])
     return 1
 
 
