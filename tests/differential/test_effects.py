@@ -135,7 +135,7 @@ def servers(start_redis: Callable[..., RedisServer]) -> Iterator[EffectPair]:
         yield EffectPair(pair, stream, logged)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_random_commands_have_the_same_effects(servers: EffectPair, seed: int) -> None:
     random = Random(1000 + seed)
     for _ in range(12):

@@ -10,12 +10,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from kvorum.testing.kvorum_server import KvorumServer
+from kvorum.testing.redis_server import RedisServer
 from tests.differential.commands import ANY_COMMAND, CONNECTION, GENERIC, NONSENSE, STRINGS
 from tests.differential.machine import Pair
 from tests.differential.templates import one_of
+from tests.differential.wire import Wire
 
-SEEDS = range(12)
-COMMANDS_PER_SEED = 1500
+SEEDS = range(20)
+COMMANDS_PER_SEED = 2000
 BATCH = 50
 PROTOCOLS = (2, 3)
 
@@ -30,6 +33,21 @@ def test_random_commands_have_the_same_replies_and_leave_the_same_state(
     for _ in range(COMMANDS_PER_SEED // BATCH):
         pair.send_all([ANY_COMMAND.draw(random) for _ in range(BATCH)])
     pair.compare_states()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_plain_twins_answer_like_redis_too(redis_server: RedisServer, protocol: int) -> None:
+    random = Random(100 + protocol)
+    with (
+        KvorumServer("--enable-debug-command", "yes", environment={"KVORUM_PLAIN": "1"}) as plain,
+        Wire(redis_server.host, redis_server.port) as theirs,
+        Wire(plain.host, plain.port) as ours,
+    ):
+        pair = Pair(theirs, ours, protocol)
+        pair.start_over()
+        for _ in range(COMMANDS_PER_SEED // BATCH):
+            pair.send_all([ANY_COMMAND.draw(random) for _ in range(BATCH)])
+        pair.compare_states()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -58,5 +76,5 @@ def test_short_sequences_as_hypothesis_finds_them(open_pair: Callable[[int], Pai
 
     run_state_machine_as_test(
         Machine,
-        settings=settings(max_examples=60, stateful_step_count=20, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=120, stateful_step_count=20, suppress_health_check=list(HealthCheck)),
     )
