@@ -77,7 +77,7 @@ def test_shutdown_refused(pair: Pair, wrong: str) -> None:
     assert pair.ask(wrong).is_error
 
 
-@pytest.mark.parametrize("line", [b"SHUTDOWN", b"SHUTDOWN NOSAVE NOW FORCE", b"shutdown save"])
+@pytest.mark.parametrize("line", [b"SHUTDOWN", b"SHUTDOWN NOSAVE NOW FORCE", b"shutdown save force"])
 def test_shutdown(start_kvorum: Callable[..., KvorumServer], line: bytes) -> None:
     server = start_kvorum()
     with Wire(server.host, server.port) as wire:

@@ -436,7 +436,7 @@ class Options:
     )  # fmt: skip
     supervised = Enumeration(
         Supervised.NO, "Tell a supervisor when the server is ready.", mutable=False,
-        lacking="no supervisor is notified",
+        lacking="upstart is not told of anything", harmless=lambda value: value is not Supervised.UPSTART,
     )  # fmt: skip
     pidfile = Text("", "File that holds the process number while the server runs.", optional=True, mutable=False)
     always_show_logo = Boolean(False, "Show a logo at start.", mutable=False, effect=NONE)

@@ -54,7 +54,7 @@ def server(server: ServerContext) -> Fields:
         "gcc_version": _compiler_version(),
         "python_version": platform.python_version(),
         "process_id": os.getpid(),
-        "process_supervised": "no",
+        "process_supervised": server.supervised_by,
         "run_id": server.run_id,
         "tcp_port": config.port,
         "server_time_usec": now_ms * 1000,

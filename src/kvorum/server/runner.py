@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 
 from kvorum.config import Config
+from kvorum.config.options import Options
 from kvorum.errors import StartupError
 from kvorum.net.selector import ReactorLoop
 from kvorum.server.server import AsyncServer
+from kvorum.server.signals import end_at_the_second
+from kvorum.server.supervisor import Supervisor
 
 YOUNG_OBJECTS = 50_000
 """Allocations between two young collections: the commands make no cycles, so collecting often is wasted."""
@@ -43,20 +46,38 @@ def _check_directory(config: Config) -> None:
 
 async def _serve(config: Config) -> None:
     server = AsyncServer(config)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.request_shutdown)
+    supervisor = Supervisor(config, os.environ, server.context.log)
+    server.context.supervised_by = supervisor.name
+    _heed_signals(server)
     pid_file = _write_pid_file(config)
     try:
         async with server:
+            supervisor.ready()
             # What stands now stays; only what comes later is worth the collector's time.
             gc.collect()
             gc.freeze()
             gc.set_threshold(YOUNG_OBJECTS, 20, 1_000_000)
             await server.stopped()
+            supervisor.stopping()
     finally:
         if pid_file is not None:
             pid_file.unlink(missing_ok=True)
+
+
+def _heed_signals(server: AsyncServer) -> None:
+    """SIGTERM and SIGINT end the server as SHUTDOWN does, with the flags that the options give; a second one at once."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _end, server, number)
+    end_at_the_second()
+
+
+def _end(server: AsyncServer, number: signal.Signals) -> None:
+    # NOSAVE, NOW and FORCE forbid what is not done anyway: there are no snapshots and no replicas to wait for.
+    option = Options.shutdown_on_sigint if number is signal.SIGINT else Options.shutdown_on_sigterm
+    how = option.format(server.config[option.name])
+    server.context.log.notice("shutting down", signal=number.name, how=how)
+    server.request_shutdown()
 
 
 def _write_pid_file(config: Config) -> Path | None:
