@@ -181,7 +181,18 @@ def current_time_ms(word: bytes) -> int:
 def test_the_lazyfree_options_choose_between_del_and_unlink(servers: EffectPair, lazily: str) -> None:
     for option in (b"lazyfree-lazy-expire", b"lazyfree-lazy-user-del", b"lazyfree-lazy-server-del"):
         servers.pair.send(b"CONFIG", b"SET", option, lazily.encode())
-    commands = ["SET k v", "EXPIRE k -1", "SET k v", "DEL k", "SET k v", "GETDEL k", "SET k v", "GETEX k PXAT 1"]
+    commands = [
+        "SET k v",
+        "EXPIRE k -1",
+        "SET k v",
+        "DEL k",
+        "SET k v",
+        "GETDEL k",
+        "SET k v",
+        "GETEX k PXAT 1",
+        "SET k v PXAT 1",
+        "GET k",
+    ]
     theirs = servers.compare([command.encode().split() for command in commands])
     words = {effect.command[0] for effect in theirs if effect.command[0] != b"SET"}
     assert words == ({b"DEL"} if lazily == "no" else {b"UNLINK", b"DEL"})
