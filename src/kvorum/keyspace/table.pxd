@@ -76,6 +76,7 @@ cdef class Database:
     cdef bint write_expiry(self, Span key, long long expire_ms) except -1   # 0 removes it; whether the key is there
     # For a run of requests: first prefetch the bucket of each key, then, when that has arrived, the entries with its
     # tag.
+    cdef bint outgrows_cache(self) noexcept         # whether prefetching is worth anything
     cdef void prefetch(self, Span key) noexcept
     cdef void prefetch_entry(self, Span key) noexcept
 

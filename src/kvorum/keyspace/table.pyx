@@ -456,6 +456,9 @@ cdef class Database:
             self.keyspace.on_removed(self.index, key, EXPIRED)
         return 0
 
+    cdef bint outgrows_cache(self) noexcept:
+        return self.store.entry_bytes >= PREFETCH_FROM
+
     cdef void prefetch(self, Span key) noexcept:
         cdef Slot* slot = NULL
         if self.store.entry_bytes >= PREFETCH_FROM:

@@ -41,9 +41,12 @@ cdef class Connection(Watched):
     cdef bint pending               # stands in reactor.pending
     cdef readonly bint wants_write  # EPOLLOUT is registered
     cdef long long over_soft_since_ns
+    cdef Py_ssize_t counted_bytes   # its part of reactor.client_bytes
 
+    cdef int count_memory(self) except -1
     cdef int read(self) except -1
     cdef int process(self) except -1
+    cdef int prefetch(self) noexcept
     cdef int flush(self) except -1
     cdef int mark_dirty(self) except -1
 
@@ -79,6 +82,9 @@ cdef class Reactor:
     cdef public long long idle_seconds
     cdef public int keepalive_seconds
     cdef public bint protected
+    cdef Py_ssize_t client_limit_bytes      # maxmemory-clients; 0: none
+    cdef Py_ssize_t client_bytes            # memory of all clients, while there is a limit
+    cdef Py_ssize_t evict_above_bytes       # when to look again for somebody to evict
     # Statistics
     cdef readonly long long accepted
     cdef readonly long long rejected
@@ -87,10 +93,13 @@ cdef class Reactor:
     cdef readonly long long bytes_read
     cdef readonly long long bytes_written
     cdef readonly long long turns
+    cdef readonly long long evicted
 
     cdef int accept(self, Listener listener) except -1
     cdef bint turn(self, int wait_ms) except -1
     cdef int work_pending(self) except -1
     cdef int end_turn(self) except -1
+    cdef int let_go(self) except -1
+    cdef int evict_clients(self) except -1
     cdef int bury(self) except -1
     cpdef step(self)

@@ -9,7 +9,9 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen
 from posix.unistd cimport close, read as read_descriptor, write
 
+from kvorum.keyspace.table cimport Database
 from kvorum.resp.parser cimport NEED_MORE, PROTOCOL_ERROR, Parser, Scratch
+from kvorum.resp.span cimport Span
 from kvorum.resp.writer cimport Writer, iovec
 from kvorum.session.pipeline cimport Pipeline
 from kvorum.session.session cimport Session
@@ -108,6 +110,7 @@ cdef enum:
     MAX_EVENTS = 512
     MAX_ACCEPTS = 1000              # per ready listener and round
     MAX_REQUESTS = 4096             # per connection and round
+    PREFETCHED = 16                 # requests at a time
     MAX_VECTOR = 64                 # segments per sendmsg
     MAX_SENT = 4 * 1024 * 1024      # bytes per connection and round
     MAX_WAIT_MS = 60000
@@ -116,12 +119,16 @@ cdef enum:
     # is kept up to client-query-buffer-limit, then the connection is closed. So both directions are bounded.
     OUTPUT_HIGH_WATER = 64 * 1024 * 1024
     OUTPUT_LOW_WATER = 16 * 1024 * 1024
+    EVICTION_STEPS = 8              # in such parts of the limit more must pile up where evicting clients did not suffice
 
 DENIED = (
     b"-DENIED This server runs in protected mode: no password is set for the default user, so that only clients on "
     b"this machine may connect. Set requirepass, bind other addresses on purpose with protected-mode no, or connect "
     b"from the loopback interface.\r\n"
 )
+
+
+cdef Py_ssize_t SESSION_MEMORY = SESSION_BYTES
 
 
 cdef class Watched:
@@ -167,6 +174,13 @@ cdef class Connection(Watched):
     def output_memory_bytes(self):
         return self.writer.footprint()
 
+    cdef int count_memory(self) except -1:
+        """Renew its part of what all clients take together. Only while maxmemory-clients is set."""
+        cdef Py_ssize_t now_bytes = SESSION_MEMORY + self.parser.footprint() + self.writer.footprint()
+        self.reactor.client_bytes += now_bytes - self.counted_bytes
+        self.counted_bytes = now_bytes
+        return 0
+
     cdef int read(self) except -1:
         cdef Py_ssize_t room = 0
         cdef char* where = self.parser.reserve(&room)
@@ -187,6 +201,8 @@ cdef class Connection(Watched):
                 self.reactor.context.log.warning(
                     "client closed: query buffer limit reached", address=self.peer.decode("utf-8", "replace"))
                 self.close()
+            elif self.reactor.client_limit_bytes > 0:
+                self.count_memory()
         return 0
 
     cdef int process(self) except -1:
@@ -196,10 +212,14 @@ cdef class Connection(Watched):
         cdef long long now_ns = self.reactor.clock.monotonic_ns()
         cdef int status
         cdef int count = 0
+        cdef int ahead = 0              # requests to come whose keys are on their way into the cache
         session.active_ns = now_ns
         if session.held_by is not None or session.closing or self.writer.pending > OUTPUT_HIGH_WATER:
             return 0
         while True:
+            if ahead == 0 and session.call.db.outgrows_cache():
+                ahead = self.prefetch()
+            ahead -= 1
             status = self.parser.next()
             if status == NEED_MORE:
                 break
@@ -229,6 +249,24 @@ cdef class Connection(Watched):
         if self.writer.pending or session.closing:
             self.mark_dirty()
         return 0
+
+    cdef int prefetch(self) noexcept:
+        """Let the memory that the next requests will touch come into the cache while they wait for their turn.
+
+        Reading a key of a big table is two accesses to memory that depend on each other; done for a batch of requests at
+        once they overlap. Returns how many requests are to be executed before it is worth doing it again.
+        """
+        cdef Span keys[PREFETCHED]
+        cdef Database database = self.session.call.db
+        cdef int index
+        cdef int found = self.parser.look_ahead(keys, PREFETCHED)
+        if found < 2:
+            return 1
+        for index in range(found):
+            database.prefetch(keys[index])
+        for index in range(found):
+            database.prefetch_entry(keys[index])
+        return found
 
     cdef int mark_dirty(self) except -1:
         if not self.dirty and not self.wants_write and not self.closed:
@@ -308,6 +346,8 @@ cdef class Connection(Watched):
                 return 0
         if was_high and self.writer.pending <= OUTPUT_LOW_WATER:
             self.mark_pending()
+        if self.reactor.client_limit_bytes > 0 and not self.closed:
+            self.count_memory()
         return 0
 
     def check_output_limit(self):
@@ -342,6 +382,8 @@ cdef class Connection(Watched):
         reactor.watch(self, EPOLL_CTL_DEL, 0)
         close(self.fd)
         reactor.connections.pop(self.fd, None)
+        reactor.client_bytes -= self.counted_bytes
+        self.counted_bytes = 0
         reactor.graveyard.append(self)
         reactor.context.client_left(self.session)
 
@@ -426,6 +468,17 @@ cdef class Reactor:
         for connection in self.connections.values():
             connection.parser.max_bulk_bytes = limit
 
+    def set_client_limit(self, Py_ssize_t limit_bytes):
+        cdef Connection connection
+        self.client_limit_bytes = limit_bytes
+        self.client_bytes = 0
+        self.evict_above_bytes = 0
+        for connection in self.connections.values():
+            connection.counted_bytes = 0
+            if limit_bytes > 0:
+                connection.count_memory()
+        self.wake()
+
     def stop_listening(self, object sockets=None):
         cdef Listener listener
         kept = []
@@ -477,6 +530,8 @@ cdef class Reactor:
             self.connections[fd] = connection
             self.context.clients[connection.session.id] = connection.session
             self.watch(connection, EPOLL_CTL_ADD, EPOLLIN)
+            if self.client_limit_bytes > 0:
+                connection.count_memory()
         return 0
 
     def turn_away(self, int fd, bytes message):
@@ -556,6 +611,8 @@ cdef class Reactor:
                         (<Connection>watched).read()
                 except Exception as error:      # memory that cannot be had, or a bug: one client pays for it, not all
                     (<Connection>watched).give_up(error)
+                if self.client_limit_bytes > 0 and self.client_bytes >= self.client_limit_bytes:
+                    self.let_go()               # what can be sent must not make anybody look big
             elif watched.kind == LISTENER:
                 self.accept(<Listener>watched)
             elif watched.kind == LOOP:
@@ -578,11 +635,21 @@ cdef class Reactor:
                 try:
                     connection.process()
                     connection.parser.settle()
+                    if self.client_limit_bytes > 0 and not connection.closed:
+                        connection.count_memory()
                 except Exception as error:
                     connection.give_up(error)
         return 0
 
     cdef int end_turn(self) except -1:
+        self.let_go()
+        if self.client_limit_bytes > 0 and self.client_bytes >= self.client_limit_bytes:
+            self.evict_clients()
+        if self.graveyard:
+            self.bury()
+        return 0
+
+    cdef int let_go(self) except -1:
         """Log what was done, then let the replies go."""
         cdef list connections
         cdef Connection connection
@@ -594,8 +661,32 @@ cdef class Reactor:
                 connection.dirty = False
                 if not connection.closed:
                     connection.flush()
-        if self.graveyard:
-            self.bury()
+        return 0
+
+    cdef int evict_clients(self) except -1:
+        """maxmemory-clients: the biggest leave until the others keep the limit.
+
+        If those who may be evicted do not suffice, it looks again when more has piled up, or at the next ``cron``.
+        """
+        cdef Connection connection
+        if self.client_bytes < self.evict_above_bytes:
+            return 0
+        sizes = [
+            (connection.counted_bytes, connection.fd) for connection in self.connections.values()
+            if not connection.session.no_evict
+        ]
+        sizes.sort(reverse=True)
+        for size, fd in sizes:
+            if self.client_bytes < self.client_limit_bytes:
+                break
+            connection = self.connections[fd]
+            self.context.log.notice(
+                "client evicted: maxmemory-clients reached", address=connection.peer.decode("utf-8", "replace"), bytes=size)
+            self.evicted += 1
+            connection.close()
+        self.evict_above_bytes = 0
+        if self.client_bytes >= self.client_limit_bytes:
+            self.evict_above_bytes = self.client_bytes + self.client_limit_bytes // EVICTION_STEPS
         return 0
 
     cdef int bury(self) except -1:
@@ -623,6 +714,11 @@ cdef class Reactor:
                 connection.check_output_limit()
             elif quiet_ns > 2000000000:
                 connection.writer.trim()
+            if self.client_limit_bytes > 0 and not connection.closed:
+                connection.count_memory()
+        self.evict_above_bytes = 0
+        if self.client_limit_bytes > 0 and self.client_bytes >= self.client_limit_bytes:
+            self.evict_clients()
         self.bury()
 
     def close(self):

@@ -39,6 +39,7 @@ cdef class Parser:
     cdef char* reserve(self, Py_ssize_t* room) except NULL  # where the next bytes from the socket go
     cdef int commit(self, Py_ssize_t count) except -1       # so many bytes were written there
     cpdef int next(self) except -1                          # Status
+    cdef int look_ahead(self, Span* keys, int most) noexcept    # second words of the complete requests that follow
     cpdef int hold(self) except -1                          # the following next() gives the current request again
     cpdef int settle(self) except -1                        # move unconsumed bytes out of the scratch
     cpdef Py_ssize_t buffered(self) noexcept                # unconsumed bytes held, big arguments included

@@ -94,6 +94,24 @@ cdef class Scratch:
         free(self.data)
 
 
+cdef inline Py_ssize_t short_number(char** cursor, char* limit, char kind) noexcept nogil:
+    """The number of one to five digits in a line that begins with ``kind``, and steps behind it; -1: something else."""
+    cdef char* at = cursor[0]
+    cdef Py_ssize_t number = 0
+    cdef int digits = 0
+    if limit - at < 4 or at[0] != kind:
+        return -1
+    at += 1
+    while at < limit and c'0' <= at[0] <= c'9' and digits < 5:
+        number = number * 10 + (at[0] - c'0')
+        digits += 1
+        at += 1
+    if digits == 0 or limit - at < 2 or at[0] != c'\r' or at[1] != c'\n':
+        return -1
+    cursor[0] = at + 2
+    return number
+
+
 @cython.final
 cdef class Parser:
     def __cinit__(self, Scratch scratch=None):
@@ -227,6 +245,33 @@ cdef class Parser:
             else:
                 self.release()
         return self.parse()
+
+    cdef int look_ahead(self, Span* keys, int most) noexcept:
+        """Second words, mostly keys, of up to ``most`` complete requests that follow; consumes and checks nothing.
+
+        It stops at whatever is not an ordinary request: it only says what is worth prefetching.
+        """
+        cdef char* cursor = self.cursor
+        cdef char* limit = self.limit
+        cdef Py_ssize_t words, word, size
+        cdef int count = 0
+        if self.stage == PARSING and self.expected != 0 or self.big != NULL:
+            return 0
+        while count < most:
+            words = short_number(&cursor, limit, c'*')
+            if words < 2:
+                break
+            for word in range(words):
+                size = short_number(&cursor, limit, c'$')
+                if size < 0 or limit - cursor < size + 2:
+                    return count
+                if word == 1:
+                    keys[count].data = cursor
+                    keys[count].size = size
+                    keys[count].owner = NULL
+                cursor += size + 2
+            count += 1
+        return count
 
     cpdef int hold(self) except -1:
         if self.stage != READY and self.stage != HELD:
