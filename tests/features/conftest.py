@@ -12,6 +12,8 @@ from typing import Any
 
 import client_libraries
 import pytest
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from kvorum.testing.kvorum_server import KvorumServer
 
@@ -29,6 +31,11 @@ def run_program(command: list[str], given: str = "", environment: dict[str, str]
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     assert done.stderr == ""
     return done.stdout.removesuffix("\n")
+
+
+def once() -> Retry:
+    """For clients that are not to try again, which redis-py does with pauses."""
+    return Retry(NoBackoff(), 0)
 
 
 @pytest.fixture

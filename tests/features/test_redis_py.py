@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from kvorum.testing.kvorum_server import KvorumServer
-from tests.features.conftest import run_program
+from tests.features.conftest import once, run_program
 
 PROGRAM = Path(__file__).with_name("redis_py_program.py")
 CLIENTS = 100
@@ -79,15 +77,13 @@ def test_a_unix_socket(start_kvorum: Callable[..., KvorumServer], tmp_path: Path
 
 def test_a_password(start_kvorum: Callable[..., KvorumServer], connect: Callable[..., Any]) -> None:
     server = start_kvorum("--requirepass", "secret")
-    # By default it tries several times, with pauses.
-    once = Retry(NoBackoff(), 0)
     for protocol in (2, 3):
         assert connect(server, protocol=protocol, password="secret").ping()
         assert connect(server, protocol=protocol, username="default", password="secret").ping()
         with pytest.raises(redis.AuthenticationError, match="invalid username-password pair"):
-            connect(server, protocol=protocol, password="wrong", retry=once).ping()
+            connect(server, protocol=protocol, password="wrong", retry=once()).ping()
         with pytest.raises(redis.AuthenticationError):
-            connect(server, protocol=protocol, retry=once).ping()
+            connect(server, protocol=protocol, retry=once()).ping()
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
