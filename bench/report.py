@@ -19,7 +19,7 @@ RESULTS = ROOT / "bench" / "results"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 TITLES = {
-    "pipeline": "Throughput, 50 connections (P: requests per round trip)",
+    "pipeline": "Requests per second, 50 connections (P: requests per round trip)",
     "cpu": "CPU time of the server per request",
     "latency": "Round trip of one connection",
     "memory": "Resident memory: 16-byte keys, 32-byte values",
@@ -162,21 +162,40 @@ def tally(verdicts: Sequence[object]) -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items()) + "." if counts else ""
 
 
-def markdown(figures: Sequence[Figure], where: Setting) -> str:
-    """The result as Markdown tables."""
+def markdown(figures: Sequence[Figure], where: Setting, picture: str | None = None) -> str:
+    """The result as Markdown tables, with the picture's path if there is one."""
     lines = []
     for part, members in parts_of(figures):
-        lines += [
-            f"**{TITLES[part]}**",
-            "",
-            f"| | {where.subject} | redis-server | ratio | goal | |",
-            "|---|--:|--:|--:|--:|---|",
-        ]
-        lines += ["| " + " | ".join(cells(figure)) + " |" for figure in members]
-        lines.append("")
+        table = by_pipeline(members) if part in ("pipeline", "cpu") else one_by_one(members, where.subject)
+        lines += [f"**{TITLES[part]}**", "", *table, ""]
+    if picture is not None:
+        lines += [f"![Throughput of {where.subject} over redis-server]({picture})", ""]
     versions = ", ".join(f"{name} {version}" for name, version in where.versions.items())
     lines.append(f"{versions}; {where.sentence} ✓ reached, ≈ within the spread of the rounds, ✗ missed.")
     return "\n".join(lines)
+
+
+def one_by_one(figures: Sequence[Figure], subject: str) -> list[str]:
+    """A table with a row per figure."""
+    head = [f"| | {subject} | redis-server | ratio | goal | |", "|---|--:|--:|--:|--:|---|"]
+    return [*head, *("| " + " | ".join(cells(figure)) + " |" for figure in figures)]
+
+
+def by_pipeline(figures: Sequence[Figure]) -> list[str]:
+    """A table with a row per test and a column per pipeline: ratio, goal, and both servers' figures below them."""
+    rows: dict[str, dict[int, str]] = {}
+    for figure in figures:
+        name, _, depth = figure.name.rpartition(" P")
+        _name, mine, theirs, compared, goal, mark = cells(figure)
+        first, _, rest = compared.partition(" ")
+        words = [f"**{first}**", rest, goal, mark]
+        rows.setdefault(name, {})[int(depth)] = " ".join(word for word in words if word) + f"<br>{mine} : {theirs}"
+    depths = sorted({depth for row in rows.values() for depth in row})
+    head = ["| | " + " | ".join(f"P{depth}" for depth in depths) + " |", "|---" * (len(depths) + 1) + "|"]
+    return [
+        *head,
+        *(f"| {name} | " + " | ".join(row.get(depth, "") for depth in depths) + " |" for name, row in rows.items()),
+    ]
 
 
 def write_readme(text: str, readme: Path = README) -> bool:
