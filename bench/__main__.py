@@ -107,10 +107,9 @@ def main(words: Sequence[str]) -> int:
     print(f"\nEvery round: {os.path.relpath(report.write_json(figures, where, bench.notes))}")
     if not options.quick and not options.control and set(options.parts) == set(PARTS) and options.tests is None:
         picture = plot.draw(figures, subject)
-        if report.write_readme(report.markdown(figures, where)):
-            print(
-                f"README.md and {os.path.relpath(picture) if picture else 'no picture'} have been brought up to date."
-            )
+        place = None if picture is None else picture.relative_to(report.ROOT).as_posix()
+        if report.write_readme(report.markdown(figures, where, place)):
+            print(f"README.md and {place or 'no picture'} have been brought up to date.")
     return 0
 
 

@@ -31,10 +31,26 @@ def test_numbers_have_three_digits(value: float, shown: str) -> None:
 
 def test_markdown_has_a_row_per_figure_with_goal_and_mark() -> None:
     text = report.markdown(FIGURES, WHERE)
-    assert "| get P16 | 1,350,000 | 1,000,000 | 1.35 (1.30–1.40) | ≥ 1.3 | ✓ |" in text
-    assert "| get P16 | 0.5 µs | 1 µs | 0.50 |  |  |" in text
+    assert "| get | **1.35** (1.30–1.40) ≥ 1.3 ✓<br>1,350,000 : 1,000,000 |" in text
+    assert "| get | **0.50**<br>0.5 µs : 1 µs |" in text
     assert "| longest growth in one command | 2.5 ms CPU |  |  | ≤ 2 ms CPU | ✗ |" in text
     assert "the server pinned to one core and the client to another" in text
+
+
+def test_markdown_has_a_column_per_pipeline() -> None:
+    two = [Figure("cpu", name, "µs/request", Sample((1.0,)), Sample((2.0,))) for name in ("get P1", "set P16")]
+    assert report.by_pipeline(two) == [
+        "| | P1 | P16 |",
+        "|---|---|---|",
+        "| get | **0.50**<br>1 µs : 2 µs |  |",
+        "| set |  | **0.50**<br>1 µs : 2 µs |",
+    ]
+
+
+def test_markdown_shows_the_picture() -> None:
+    assert "![Throughput of kvorum over redis-server](docs/bench.svg)" in report.markdown(
+        FIGURES, WHERE, "docs/bench.svg"
+    )
 
 
 def test_the_terminal_shows_the_same_and_counts_the_goals() -> None:
