@@ -37,7 +37,7 @@ def test_a_scan_sees_every_key_that_stays(
     kvorum_server: KvorumServer, kvorum_client: Any, connect: Callable[..., Any], change: str
 ) -> None:
     other = connect(kvorum_server)
-    doomed = [b"doomed:%d" % number for number in range(30_000)]
+    doomed = [b"doomed:%d" % number for number in range(10_000)]
     fill(kvorum_client, STABLE | (set(doomed) if change != "grow" else set()))
     stop = threading.Event()
 
@@ -61,7 +61,7 @@ def test_a_scan_sees_every_key_that_stays(
     thread = threading.Thread(target=disturb)
     thread.start()
     try:
-        found = scan_slowly(kvorum_client, 20 if change != "grow" else 100)
+        found = scan_slowly(kvorum_client, 50)
     finally:
         stop.set()
         thread.join()

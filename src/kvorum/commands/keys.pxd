@@ -2,3 +2,5 @@
 from kvorum.commands.call cimport Call
 
 cpdef Py_ssize_t remove_keys(Call call, bint lazily) except -1
+
+cpdef long long left_to_live(Call call) except? -3

@@ -519,11 +519,12 @@ def persist(call: Call, key: bytes) -> int:
     arguments=[Key("key")],
     history=[("2.8.0", "-2 tells a key that does not exist from one without expiry.")],
     tips=["nondeterministic_output"],
+    raw=True,
     complexity="O(1)",
     summary="How long a key still lives, in seconds.",
 )
-def ttl(call: Call, key: bytes) -> int:
-    return in_seconds(left_to_live(call, key))
+def ttl(call: Call) -> int:
+    return in_seconds(left_to_live(call))
 
 
 @KEYS.command(
@@ -535,11 +536,12 @@ def ttl(call: Call, key: bytes) -> int:
     arguments=[Key("key")],
     history=[("2.8.0", "-2 tells a key that does not exist from one without expiry.")],
     tips=["nondeterministic_output"],
+    raw=True,
     complexity="O(1)",
     summary="How long a key still lives, in milliseconds.",
 )
-def pttl(call: Call, key: bytes) -> int:
-    return left_to_live(call, key)
+def pttl(call: Call) -> int:
+    return left_to_live(call)
 
 
 @KEYS.command(
@@ -549,11 +551,12 @@ def pttl(call: Call, key: bytes) -> int:
     flags=Flag.READONLY | Flag.FAST,
     keys=[KeySpec(READ)],
     arguments=[Key("key")],
+    raw=True,
     complexity="O(1)",
     summary="When a key expires, in Unix seconds.",
 )
-def expiretime(call: Call, key: bytes) -> int:
-    return in_seconds(call.db.expire_at(key))
+def expiretime(call: Call) -> int:
+    return in_seconds(call.db.expiry_ms(call.argv[1]))
 
 
 @KEYS.command(
@@ -563,16 +566,17 @@ def expiretime(call: Call, key: bytes) -> int:
     flags=Flag.READONLY | Flag.FAST,
     keys=[KeySpec(READ)],
     arguments=[Key("key")],
+    raw=True,
     complexity="O(1)",
     summary="When a key expires, in Unix milliseconds.",
 )
-def pexpiretime(call: Call, key: bytes) -> int:
-    return call.db.expire_at(key)
+def pexpiretime(call: Call) -> int:
+    return call.db.expiry_ms(call.argv[1])
 
 
-def left_to_live(call: Call, key: bytes) -> int:
-    """Milliseconds; -1: no expiry, -2: no key."""
-    expire_ms = call.db.expire_at(key)
+def left_to_live(call: Call) -> int:
+    """Milliseconds that the key, argument 1, still has; -1: no expiry, -2: no key."""
+    expire_ms = call.db.expiry_ms(call.argv[1])
     return expire_ms if expire_ms < 0 else max(0, expire_ms - call.now_ms)
 
 
