@@ -7,17 +7,15 @@ milliseconds. Redis computes with signed 64-bit numbers; where its sums would ov
 from __future__ import annotations
 
 from kvorum import errors
-from kvorum.commands.grammar import double, integer
+from kvorum.commands.grammar import integer
 from kvorum.errors import CommandError
 from kvorum.keyspace.table import Database, Keyspace
 from kvorum.resp.numbers import parse_integer
 
 __all__ = [
     "bounded_integer",
-    "clip_range",
     "database_at",
     "database_index",
-    "double",
     "expire_time",
     "integer",
     "non_negative_integer",
@@ -27,7 +25,7 @@ __all__ = [
 ]
 
 INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
-INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
+INT64_MAX = (1 << 63) - 1
 MAX_SECONDS = INT64_MAX // 1000
 
 
@@ -98,15 +96,3 @@ def string_expiry(option: bytes, amount: int, now_ms: int, name: bytes) -> int:
         raise CommandError(errors.invalid_expire(name))
     relative = option in (b"EX", b"PX")
     return expire_time(amount, option in (b"EX", b"EXAT"), now_ms if relative else 0, name)
-
-
-def clip_range(start: int, end: int, length: int) -> tuple[int, int]:
-    """The half-open range meant by inclusive offsets of which negative ones count from the end; empty: (0, 0).
-
-    A range that is negative and reversed (``-1 -5``) is empty before anything is clipped.
-    """
-    if start < 0 and end < 0 and start > end:
-        return 0, 0
-    first = max(start + length if start < 0 else start, 0)
-    last = min(max(end + length if end < 0 else end, 0), length - 1)
-    return (first, last + 1) if first <= last and length else (0, 0)
