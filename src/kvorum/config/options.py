@@ -361,9 +361,8 @@ class Options:
         10, 0, 100, "How long one eviction may hold up clients, 0 to 100.", effect=LATER
     )
     maxmemory_clients = MemoryOrPercent(
-        0, -100, LONG_MAX, "Limit for the buffers of all clients together; 0: no limit.",
-        lacking="clients are not evicted yet",
-    )  # fmt: skip
+        0, -100, LONG_MAX, "Limit for the memory of all clients together, also as a share of maxmemory; 0: no limit."
+    )
     lfu_log_factor = Integer(10, 0, INT_MAX, "How slowly the LFU counter of a key grows.")
     lfu_decay_time = Integer(1, 0, INT_MAX, "Minutes after which it falls by one.", unit="min")
     lazyfree_lazy_eviction = Boolean(False, "Free evicted values in the background.")

@@ -15,7 +15,9 @@ What it promises, in both forms:
   bounded by ``output_hard_limit`` and ``output_soft_limit`` (client-output-buffer-limit); and without such limits a
   client whose unread replies exceed ``OUTPUT_HIGH_WATER`` is not executed further until it has read down to
   ``OUTPUT_LOW_WATER``, while what it goes on sending falls under the first bound. Whoever exceeds a bound is closed and
-  the log says so. The number of connections is bounded by ``max_clients``; who comes then is told so and turned away.
+  the log says so. All clients together are bounded by maxmemory-clients: at the end of a round in which their memory has
+  reached it, the biggest are closed, except for those that asked to be spared (CLIENT NO-EVICT). The number of
+  connections is bounded by ``max_clients``; who comes then is told so and turned away.
 - *Silence costs little.* A connection that says nothing holds a session and a few small objects, no buffers.
 - *Nobody waits for the slow.* Sockets never block. Half a request stays in its parser until the rest arrives.
 - *One pays, not all.* What goes wrong while one connection is served (memory that cannot be had, a bug) closes that
@@ -47,6 +49,7 @@ import socket
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, cast
 
+from kvorum.commands.client import SESSION_BYTES
 from kvorum.resp.parser import Parser, Scratch, Status
 from kvorum.resp.writer import Writer
 from kvorum.session.session import Session
@@ -61,6 +64,7 @@ MAX_SENT = 4 * 1024 * 1024  # bytes per connection
 SEND_PIECE = 256 * 1024  # bytes given to a transport at once: what it cannot send it copies
 OUTPUT_HIGH_WATER = 64 * 1024 * 1024
 OUTPUT_LOW_WATER = 16 * 1024 * 1024
+EVICTION_STEPS = 8  # in such parts of the limit more must pile up where evicting clients did not suffice
 
 QUIET_NS = 2_000_000_000  # a connection that was quiet for so long gives its buffers back
 
@@ -110,6 +114,7 @@ class Connection(asyncio.Protocol):
         self.reading = True
         self.unsent = memoryview(b"")  # taken from the writer, not yet given to the transport
         self.over_soft_since_ns = 0
+        self.counted_bytes = 0  # its part of reactor.client_bytes
 
     @property
     def input_bytes(self) -> int:
@@ -167,6 +172,7 @@ class Connection(asyncio.Protocol):
         if self.parser.buffered() > self.reactor.query_buffer_limit:
             self.reactor.context.log.warning("client closed: query buffer limit reached", address=text(self.peer))
             self.close()
+        self.count_memory()
 
     def eof_received(self) -> None:
         self.close()
@@ -184,6 +190,14 @@ class Connection(asyncio.Protocol):
         self.close()
 
     # What the reactor calls
+
+    def count_memory(self) -> None:
+        """Renew its part of what all clients take together. Only while maxmemory-clients is set."""
+        if self.reactor.client_limit_bytes <= 0 or self.closed:
+            return
+        now_bytes = SESSION_BYTES + self.input_memory_bytes + self.output_memory_bytes
+        self.reactor.client_bytes += now_bytes - self.counted_bytes
+        self.counted_bytes = now_bytes
 
     def process(self) -> None:
         """Execute what has arrived: as far as the client may go in this round."""
@@ -280,6 +294,7 @@ class Connection(asyncio.Protocol):
                 return
         if was_high and self.output_bytes <= OUTPUT_LOW_WATER:
             self.mark_pending()
+        self.count_memory()
 
     def next_piece(self) -> bool:
         """Whether something is left to be given to the transport; takes the writer's next chunk if need be."""
@@ -338,6 +353,8 @@ class Connection(asyncio.Protocol):
         elif self.accepted is not None:
             self.accepted.close()
         self.reactor.connections.pop(self.fd, None)
+        self.reactor.client_bytes -= self.counted_bytes
+        self.counted_bytes = 0
         self.reactor.context.client_left(self.session)
         self.reactor.graveyard.append(self)
         self.reactor.schedule()
@@ -375,6 +392,9 @@ class Reactor:
         self.idle_seconds = 0
         self.keepalive_seconds = 300
         self.protected = False
+        self.client_limit_bytes = 0  # maxmemory-clients; 0: none
+        self.client_bytes = 0  # memory of all clients, while there is a limit
+        self._evict_above_bytes = 0  # when to look again for somebody to evict
         # Statistics
         self.accepted = 0
         self.rejected = 0
@@ -383,6 +403,7 @@ class Reactor:
         self.bytes_read = 0
         self.bytes_written = 0
         self.turns = 0
+        self.evicted = 0
 
     @property
     def attached(self) -> bool:
@@ -394,6 +415,16 @@ class Reactor:
         self.max_bulk_bytes = limit
         for connection in self.connections.values():
             connection.parser.max_bulk_bytes = limit
+
+    def set_client_limit(self, limit_bytes: int) -> None:
+        """maxmemory-clients, for those who are here and those who come; 0: none."""
+        self.client_limit_bytes = limit_bytes
+        self.client_bytes = 0
+        self._evict_above_bytes = 0
+        for connection in self.connections.values():
+            connection.counted_bytes = 0
+            connection.count_memory()
+        self.schedule()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Serve in this loop from now on."""
@@ -445,7 +476,30 @@ class Reactor:
                 connection.flush()
         self.dirty += self.dirty_later
         self.dirty_later = []
+        self._evict_clients()
         self._bury()
+
+    def _evict_clients(self) -> None:
+        """maxmemory-clients: the biggest leave until the others keep the limit.
+
+        If those who may be evicted do not suffice, it looks again when more has piled up, or at the next ``cron``.
+        """
+        limit_bytes = self.client_limit_bytes
+        if limit_bytes <= 0 or self.client_bytes < max(limit_bytes, self._evict_above_bytes):
+            return
+        evictable = [connection for connection in self.connections.values() if not connection.session.no_evict]
+        for connection in sorted(evictable, key=lambda one: one.counted_bytes, reverse=True):
+            if self.client_bytes < limit_bytes:
+                break
+            self.context.log.notice(
+                "client evicted: maxmemory-clients reached",
+                address=text(connection.peer),
+                bytes=connection.counted_bytes,
+            )
+            self.evicted += 1
+            connection.close()
+        futile = self.client_bytes >= limit_bytes
+        self._evict_above_bytes = self.client_bytes + limit_bytes // EVICTION_STEPS if futile else 0
 
     def _bury(self) -> None:
         """Nobody is served any more by these connections: break their cycles, so that no collector is needed."""
@@ -518,6 +572,8 @@ class Reactor:
         self.accepted += 1
         self.connections[connection.fd] = connection
         self.context.clients[connection.session.id] = connection.session
+        connection.count_memory()
+        self.schedule()
         beginning = self._loop.create_task(self._begin(connection, client))
         self._beginnings.add(beginning)
         beginning.add_done_callback(self._beginnings.discard)
@@ -568,6 +624,9 @@ class Reactor:
                 connection.check_output_limit()
             elif quiet_ns > QUIET_NS:
                 connection.writer.trim()
+            connection.count_memory()
+        self._evict_above_bytes = 0
+        self.schedule()
 
     def close(self) -> None:
         """Close every connection and listener; a second time changes nothing."""

@@ -9,6 +9,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen
 from posix.unistd cimport close, read as read_descriptor, write
 
+from kvorum.commands.client import SESSION_BYTES
 from kvorum.keyspace.table cimport Database
 from kvorum.resp.parser cimport NEED_MORE, PROTOCOL_ERROR, Parser, Scratch
 from kvorum.resp.span cimport Span

@@ -18,6 +18,8 @@ class Traffic(Protocol):
     @property
     def rejected(self) -> int: ...
     @property
+    def evicted(self) -> int: ...
+    @property
     def bytes_read(self) -> int: ...
     @property
     def bytes_written(self) -> int: ...
@@ -28,6 +30,7 @@ def watch_counters(server: ServerContext, traffic: Traffic) -> None:
     statistics, keyspace = server.statistics, server.keyspace
     statistics.watch("total_connections_received", lambda: traffic.accepted)
     statistics.watch("rejected_connections", lambda: traffic.rejected)
+    statistics.watch("evicted_clients", lambda: traffic.evicted)
     statistics.watch("total_commands_processed", lambda: server.pipeline.commands, rate=True)
     statistics.watch("total_net_input_bytes", lambda: traffic.bytes_read, rate=True)
     statistics.watch("total_net_output_bytes", lambda: traffic.bytes_written, rate=True)

@@ -40,6 +40,7 @@ from kvorum.session.session import Session
 
 RUN_ID_BYTES = 20
 LOOPBACK = ("127.0.0.1",)
+LEAST_CLIENT_LIMIT_BYTES = 128 * 1024  # with less nobody could so much as set it to more
 
 
 class AsyncServer:
@@ -135,6 +136,7 @@ class AsyncServer:
              self._apply_memory),
             (("timeout", "tcp-keepalive", "client-query-buffer-limit", "client-output-buffer-limit",
               "proto-max-bulk-len", "protected-mode", "maxclients"), self._apply_network),
+            (("maxmemory", "maxmemory-clients"), self._apply_client_limit),
         ):  # fmt: skip
             apply(self.config)
             for name in names:
@@ -170,6 +172,12 @@ class AsyncServer:
         reactor.max_clients = allow_clients(config.maxclients)
         if reactor.max_clients < config.maxclients:
             self._log.warning("maxclients lowered: the process may not open more files", maxclients=reactor.max_clients)
+
+    def _apply_client_limit(self, config: Config) -> None:
+        limit_bytes = config.maxmemory_clients
+        if limit_bytes < 0:
+            limit_bytes = config.maxmemory * -limit_bytes // 100
+        self.reactor.set_client_limit(max(limit_bytes, LEAST_CLIENT_LIMIT_BYTES) if limit_bytes else 0)
 
     def _move(self, config: Config) -> None:
         """CONFIG SET port, bind: clients connect elsewhere from now on."""
