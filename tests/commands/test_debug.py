@@ -94,6 +94,15 @@ def test_keys_stay_while_active_expiry_is_off(pair: Pair) -> None:
         pair.ask("debug set-active-expire 1")
 
 
+def test_a_number_is_incremented_where_it_lies(pair: Pair) -> None:
+    pair.ask("set counter 20000")
+    addresses = set()
+    for _ in range(3):
+        pair.ask("incr counter")
+        addresses.add((pair.kvorum.ask(b"DEBUG", b"OBJECT", b"counter").value or b"").split()[1])
+    assert len(addresses) == 1
+
+
 def test_object(pair: Pair) -> None:
     for value in (b"1", b"200", b"70000", b"-3000000000", b"text", b"x" * 100):
         pair.ask_words(b"SET", b"key", value)

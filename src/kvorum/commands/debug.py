@@ -198,7 +198,7 @@ def object_(call: Call, args: list[bytes]) -> Status:
     clock, idle_seconds = call.db.clock(key) or 0, call.db.idle_seconds(key) or 0
     return Status(
         b"Value at:0x%x refcount:%d encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d"
-        % (id(value), references(call, key, encoding), encoding, serialized_length(value), clock, idle_seconds)
+        % (call.db.entry_address(key) or 0, references(call, key, encoding), encoding, serialized_length(value), clock, idle_seconds)
     )
 
 

@@ -781,6 +781,11 @@ class Database:
         entry = self._peek(key)
         return None if entry is None else _entry_bytes(entry)
 
+    def entry_address(self, key: bytes) -> int | None:
+        """Where in memory a key is kept, for DEBUG: it stays there while its value is changed in place; a peek."""
+        entry = self._peek(key)
+        return None if entry is None else id(entry)
+
     # The whole
 
     def flush(self, asynchronous: bool = False) -> int:

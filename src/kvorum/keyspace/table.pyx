@@ -1190,6 +1190,10 @@ cdef class Database:
         cdef Entry** place = self.peek_place(span_of(key))
         return entry_cost(place[0]) + value_bytes(place[0]) + sizeof(void*) if place != NULL else None
 
+    def entry_address(self, bytes key not None):
+        cdef Entry** place = self.peek_place(span_of(key))
+        return <size_t>place[0] if place != NULL else None
+
     # The whole
 
     def flush(self, bint asynchronous=False):
