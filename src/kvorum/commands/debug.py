@@ -196,9 +196,10 @@ def object_(call: Call, args: list[bytes]) -> Status:
     value = present(call, key)
     encoding = call.db.encoding(key) or b""
     clock, idle_seconds = call.db.clock(key) or 0, call.db.idle_seconds(key) or 0
+    address = call.db.entry_address(key) or 0
     return Status(
         b"Value at:0x%x refcount:%d encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d"
-        % (call.db.entry_address(key) or 0, references(call, key, encoding), encoding, serialized_length(value), clock, idle_seconds)
+        % (address, references(call, key, encoding), encoding, serialized_length(value), clock, idle_seconds)
     )
 
 
