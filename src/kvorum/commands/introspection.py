@@ -68,7 +68,8 @@ CATEGORY_NAMES = tuple((int(category), Status(b"@" + flag_name(category))) for c
 
 def _flags(value: int, names: Sequence[tuple[int, Status]]) -> Members:
     """The set of the names of the bits in ``value``."""
-    return Members([name for bit, name in names if value & bit])
+    bits = int(value)  # Members of an enumeration are slow to take apart, and there are many here.
+    return Members([name for bit, name in names if bits & bit])
 
 
 def _text(value: str | None) -> bytes | None:
