@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import redis
 
@@ -52,12 +53,14 @@ def test_replies_of_mixed_pipelines(
                 requests.append(b"*13\r\n$4\r\nMGET\r\n" + words)
                 expected.append([value(each) for each in range(12)])
     connection = client.connection_pool.get_connection()
+    wire: Any = connection._sock
     sent = b"".join(requests)
     for at in range(0, len(sent), 60_000):
         connection.send_packed_command([sent[at : at + 60_000]])
-    parser, replies = ReplyParser(), []
+    parser = ReplyParser()
+    replies: list[object] = []
     while len(replies) < len(expected):
-        parser.feed(connection._sock.recv(65536))
+        parser.feed(wire.recv(65536))
         while (reply := parser.next()) is not INCOMPLETE:
             replies.append(getattr(reply, "text", reply))
     connection.disconnect()

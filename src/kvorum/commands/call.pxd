@@ -21,11 +21,19 @@ cdef class Call:
     cdef public long long now_ms
     cdef public Py_ssize_t dirty
     cdef public bint rewritten
+    # An effect that sets an expiry: positions of its key and, for SET, of the value (else 0); key 0: there is none.
+    cdef Py_ssize_t expiring_key
+    cdef Py_ssize_t expiring_value
+    cdef long long expire_ms
     cdef readonly list effects
 
     cdef int begin(self, Parser parser) except -1
     cpdef load(self, list arguments)
     cpdef bytes arg(self, Py_ssize_t index)
+    cpdef long long integer(self, Py_ssize_t index) except? -1
     cpdef changed(self, Py_ssize_t count=*)
+    cpdef propagate_set_until(self, Py_ssize_t key, Py_ssize_t value, long long expire_ms)
+    cpdef propagate_expire_at(self, Py_ssize_t key, long long expire_ms)
     cpdef finish(self, Effects effects)
+    cdef list expiring_words(self)
     cpdef forget(self)

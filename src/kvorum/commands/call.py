@@ -15,8 +15,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kvorum import errors
+from kvorum.errors import CommandError
 from kvorum.journal.effects import Effects
 from kvorum.keyspace.table import Database, Keyspace
+from kvorum.resp.numbers import parse_integer
 from kvorum.resp.parser import Parser
 from kvorum.resp.writer import Writer
 
@@ -72,6 +75,13 @@ class Call:
         """The whole request, name included."""
         return list(self.argv)
 
+    def integer(self, index: int) -> int:
+        """Argument ``index`` as an integer of 64 bits, or the error that says that it is none."""
+        number = parse_integer(self.argv[index])
+        if number is None:
+            raise CommandError(errors.NOT_AN_INTEGER)
+        return number
+
     def changed(self, count: int = 1) -> None:
         """The command changed ``count`` things; its request is logged word for word unless it propagates something else."""
         self.dirty += count
@@ -80,6 +90,17 @@ class Call:
         """Log this command, for the selected database, instead of the request."""
         self.rewritten = True
         self.effects.append((self.db.index, list(arguments)))
+
+    def propagate_set_until(self, key: int, value: int, expire_ms: int) -> None:
+        """Log ``SET key value PXAT expire_ms`` instead of the request; key and value are positions in the request.
+
+        This and ``propagate_expire_at`` are the commonest rewritten effects; the compiled twin writes them at once.
+        """
+        self.propagate(b"SET", self.argv[key], self.argv[value], b"PXAT", b"%d" % expire_ms)
+
+    def propagate_expire_at(self, key: int, expire_ms: int) -> None:
+        """Log ``PEXPIREAT key expire_ms`` instead of the request; key is a position in the request."""
+        self.propagate(b"PEXPIREAT", self.argv[key], b"%d" % expire_ms)
 
     def propagate_nothing(self) -> None:
         """Log nothing, whatever changed."""

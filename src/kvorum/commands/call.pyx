@@ -4,8 +4,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.object cimport PyObject
 from libc.stdlib cimport free, realloc
 
+from kvorum.errors import NOT_AN_INTEGER, CommandError
+
 from kvorum.journal.effects cimport Effects
 from kvorum.keyspace.table cimport Database, Keyspace
+from kvorum.resp.numbers cimport parse_integer_text
 from kvorum.resp.parser cimport Parser
 from kvorum.resp.span cimport Span, absent_span
 from kvorum.resp.writer cimport Writer
@@ -57,6 +60,12 @@ cdef class Call:
         cdef Py_ssize_t index
         return [self.arg(index) for index in range(self.argc)]
 
+    cpdef long long integer(self, Py_ssize_t index) except? -1:
+        cdef long long number
+        if not parse_integer_text(self.argv[index].data, self.argv[index].size, &number):
+            raise CommandError(NOT_AN_INTEGER)
+        return number
+
     cpdef changed(self, Py_ssize_t count=1):
         self.dirty += count
 
@@ -67,21 +76,46 @@ cdef class Call:
     def propagate_nothing(self):
         self.rewritten = True
 
+    cpdef propagate_set_until(self, Py_ssize_t key, Py_ssize_t value, long long expire_ms):
+        self.rewritten = True
+        self.expiring_key = key
+        self.expiring_value = value
+        self.expire_ms = expire_ms
+
+    cpdef propagate_expire_at(self, Py_ssize_t key, long long expire_ms):
+        self.rewritten = True
+        self.expiring_key = key
+        self.expiring_value = 0
+        self.expire_ms = expire_ms
+
     cpdef finish(self, Effects effects):
         if self.dirty == 0 and not self.effects and not effects.removals:
             effects.in_command = False      # an ordinary read
             self.rewritten = False
             return
-        if self.dirty != 0 and not self.rewritten and not self.effects:
+        if self.expiring_key and not self.effects and not effects.removals:
+            effects.finish_expiring(
+                self.db.index, self.argv[self.expiring_key],
+                self.argv[self.expiring_value] if self.expiring_value else absent_span(), self.expire_ms)
+        elif self.dirty != 0 and not self.rewritten and not self.effects:
             effects.finish(self.db.index, self.raw, self.argv, self.argc)
         else:
             group = self.effects
+            if self.expiring_key:
+                group = group + [(self.db.index, self.expiring_words())]
             if self.dirty != 0 and not self.rewritten:
                 group = group + [(self.db.index, self.args)]
             effects.finish_group(group)
         self.forget()
 
+    cdef list expiring_words(self):
+        cdef bytes moment = b"%d" % self.expire_ms
+        if self.expiring_value:
+            return [b"SET", self.arg(self.expiring_key), self.arg(self.expiring_value), b"PXAT", moment]
+        return [b"PEXPIREAT", self.arg(self.expiring_key), moment]
+
     cpdef forget(self):
+        self.expiring_key = 0
         self.dirty = 0
         self.rewritten = False
         if self.effects:

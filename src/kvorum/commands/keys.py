@@ -441,7 +441,7 @@ def pexpireat(call: Call) -> int:
 def set_expiry(call: Call, base_ms: int, in_seconds: bool) -> int:
     """The common part of the EXPIRE family; 1 if the expiry was set (or the key removed, if it lies in the past)."""
     conditions = expire_conditions(call.args[3:]) if call.argc > 3 else NO_CONDITIONS
-    expire_ms = expire_time(integer(call.arg(2)), in_seconds, base_ms, call.command.name)
+    expire_ms = expire_time(call.integer(2), in_seconds, base_ms, call.command.name)
     key = call.arg(1)
     if conditions and not expiry_wanted(conditions, call.db.expire_at_for_write(key), expire_ms):
         return 0
@@ -451,7 +451,10 @@ def set_expiry(call: Call, base_ms: int, in_seconds: bool) -> int:
         return 0
     call.changed()
     if in_seconds or base_ms:
-        call.propagate(b"PEXPIREAT", key, b"%d" % expire_ms, *call.args[3:])
+        if conditions:
+            call.propagate(b"PEXPIREAT", key, b"%d" % expire_ms, *call.args[3:])
+        else:
+            call.propagate_expire_at(1, expire_ms)
     return 1
 
 

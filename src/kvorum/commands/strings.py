@@ -107,7 +107,19 @@ def set_(call: Call) -> object:
         call.db.write_string(call.argv[1], call.argv[2])
         call.changed()
         return OK
-    return set_with_options(call, *call.command.decoder(call.args))
+    if call.argc == 5:
+        word = call.arg(3).upper()
+        if word in (b"EX", b"PX"):
+            return set_expiring(call, 2, string_expiry(word, call.integer(4), call.now_ms, b"set"))
+    return set_with_options(call, *call.command.decoder.decode(call.args))
+
+
+def set_expiring(call: Call, value: int, expire_ms: int) -> Status:
+    """Set key and value, which stand at positions 1 and ``value`` of the request, until a moment."""
+    call.db.write_string_expiring(call.argv[1], call.argv[value], expire_ms, False)
+    call.changed()
+    call.propagate_set_until(1, value, expire_ms)
+    return OK
 
 
 def set_with_options(
@@ -137,13 +149,14 @@ def set_with_options(
     flags=Flag.WRITE | Flag.DENYOOM | Flag.FAST,
     keys=[KeySpec(KeyFlag.OW | KeyFlag.INSERT)],
     arguments=[Key("key"), String("value")],
+    raw=True,
     complexity="O(1)",
     summary="Sets the string at a key that does not exist yet.",
 )
-def setnx(call: Call, key: bytes, value: bytes) -> int:
-    if call.db.exists(key):
+def setnx(call: Call) -> int:
+    if call.db.contains(call.argv[1]):
         return 0
-    call.db.set_string(key, value)
+    call.db.write_string(call.argv[1], call.argv[2])
     call.changed()
     return 1
 
@@ -155,11 +168,12 @@ def setnx(call: Call, key: bytes, value: bytes) -> int:
     flags=Flag.WRITE | Flag.DENYOOM,
     keys=[KeySpec(REPLACE)],
     arguments=[Key("key"), Integer("seconds"), String("value")],
+    raw=True,
     complexity="O(1)",
     summary="Sets a string that lives for some seconds.",
 )
-def setex(call: Call, key: bytes, seconds: int, value: bytes) -> Status:
-    return set_expiring(call, key, value, string_expiry(b"EX", seconds, call.now_ms, b"setex"))
+def setex(call: Call) -> Status:
+    return set_expiring(call, 3, string_expiry(b"EX", call.integer(2), call.now_ms, b"setex"))
 
 
 @STRINGS.command(
@@ -169,18 +183,12 @@ def setex(call: Call, key: bytes, seconds: int, value: bytes) -> Status:
     flags=Flag.WRITE | Flag.DENYOOM,
     keys=[KeySpec(REPLACE)],
     arguments=[Key("key"), Integer("milliseconds"), String("value")],
+    raw=True,
     complexity="O(1)",
     summary="Sets a string that lives for some milliseconds.",
 )
-def psetex(call: Call, key: bytes, milliseconds: int, value: bytes) -> Status:
-    return set_expiring(call, key, value, string_expiry(b"PX", milliseconds, call.now_ms, b"psetex"))
-
-
-def set_expiring(call: Call, key: bytes, value: bytes, expire_ms: int) -> Status:
-    call.db.set_string(key, value, expire_ms=expire_ms)
-    call.changed()
-    call.propagate(b"SET", key, value, b"PXAT", b"%d" % expire_ms)
-    return OK
+def psetex(call: Call) -> Status:
+    return set_expiring(call, 3, string_expiry(b"PX", call.integer(2), call.now_ms, b"psetex"))
 
 
 @STRINGS.command(
@@ -366,11 +374,14 @@ def decr(call: Call) -> object:
     flags=Flag.WRITE | Flag.DENYOOM | Flag.FAST,
     keys=[KeySpec(CHANGE)],
     arguments=[Key("key"), Integer("increment")],
+    raw=True,
     complexity="O(1)",
     summary="Adds to the integer at a key; an absent key counts as 0.",
 )
-def incrby(call: Call, key: bytes, increment: int) -> int:
-    return add(call, key, increment)
+def incrby(call: Call) -> object:
+    call.reply.integer(call.db.increment_string(call.argv[1], call.integer(2)))
+    call.changed()
+    return WRITTEN
 
 
 @STRINGS.command(
@@ -380,19 +391,17 @@ def incrby(call: Call, key: bytes, increment: int) -> int:
     flags=Flag.WRITE | Flag.DENYOOM | Flag.FAST,
     keys=[KeySpec(CHANGE)],
     arguments=[Key("key"), Integer("decrement")],
+    raw=True,
     complexity="O(1)",
     summary="Takes from the integer at a key; an absent key counts as 0.",
 )
-def decrby(call: Call, key: bytes, decrement: int) -> int:
+def decrby(call: Call) -> object:
+    decrement = call.integer(2)
     if decrement == MIN_INTEGER:
         raise CommandError(errors.DECREMENT_OVERFLOW)
-    return add(call, key, -decrement)
-
-
-def add(call: Call, key: bytes, delta: int) -> int:
-    number = call.db.increment(key, delta)
+    call.reply.integer(call.db.increment_string(call.argv[1], -decrement))
     call.changed()
-    return number
+    return WRITTEN
 
 
 @STRINGS.command(
@@ -431,14 +440,14 @@ def long_double(text: bytes) -> LongDouble:
     flags=Flag.WRITE | Flag.DENYOOM | Flag.FAST,
     keys=[KeySpec(KeyFlag.RW | KeyFlag.INSERT)],
     arguments=[Key("key"), String("value")],
+    raw=True,
     complexity="O(1) amortised",
     summary="Adds to the end of the string at a key; an absent key is created.",
 )
-def append(call: Call, key: bytes, value: bytes) -> int:
-    check_length(call, call.db.string_length(key) + len(value))
-    length = call.db.append(key, value)
+def append(call: Call) -> object:
+    call.reply.integer(call.db.append_string(call.argv[1], call.argv[2]))
     call.changed()
-    return length
+    return WRITTEN
 
 
 @STRINGS.command(
@@ -448,11 +457,13 @@ def append(call: Call, key: bytes, value: bytes) -> int:
     flags=Flag.READONLY | Flag.FAST,
     keys=[KeySpec(KeyFlag.RO)],
     arguments=[Key("key")],
+    raw=True,
     complexity="O(1)",
     summary="Length of the string at a key in bytes.",
 )
-def strlen(call: Call, key: bytes) -> int:
-    return call.db.string_length(key)
+def strlen(call: Call) -> object:
+    call.reply.integer(call.db.string_size(call.argv[1]))
+    return WRITTEN
 
 
 @STRINGS.command(
@@ -479,7 +490,7 @@ def setrange(call: Call, key: bytes, offset: int, value: bytes) -> int:
 
 def check_length(call: Call, length: int) -> None:
     """Refuse a string that would be longer than a client may send."""
-    if length > call.server.config.proto_max_bulk_len:
+    if length > call.keyspace.max_string_bytes:
         raise CommandError(errors.STRING_TOO_LONG)
 
 
@@ -490,11 +501,13 @@ def check_length(call: Call, length: int) -> None:
     flags=Flag.READONLY,
     keys=[KeySpec(READ)],
     arguments=[Key("key"), Integer("start"), Integer("end")],
+    raw=True,
     complexity="O(N), N being the length of the part",
     summary="A part of the string at a key; negative offsets count from the end.",
 )
-def getrange(call: Call, key: bytes, start: int, end: int) -> bytes:
-    return call.db.get_range(key, start, end)
+def getrange(call: Call) -> object:
+    call.reply.bulk(call.db.read_range(call.argv[1], call.integer(2), call.integer(3)))
+    return WRITTEN
 
 
 @STRINGS.command(
@@ -507,11 +520,13 @@ def getrange(call: Call, key: bytes, start: int, end: int) -> bytes:
     doc_flags=DocFlag.DEPRECATED,
     deprecated_since="2.0.0",
     replaced_by="`GETRANGE`",
+    raw=True,
     complexity="O(N), N being the length of the part",
     summary="The old name of GETRANGE.",
 )
-def substr(call: Call, key: bytes, start: int, end: int) -> bytes:
-    return call.db.get_range(key, start, end)
+def substr(call: Call) -> object:
+    call.reply.bulk(call.db.read_range(call.argv[1], call.integer(2), call.integer(3)))
+    return WRITTEN
 
 
 @STRINGS.command(

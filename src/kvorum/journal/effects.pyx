@@ -3,6 +3,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 
+from kvorum.resp.numbers cimport INTEGER_CHARACTERS, write_integer
 from kvorum.resp.span cimport Span
 from kvorum.resp.writer cimport Writer
 
@@ -76,6 +77,25 @@ cdef class Effects:
         if raw.data != NULL:
             return self.append_span(database, raw)
         return self.append_argv(database, argv, argc)
+
+    cdef int finish_expiring(self, int database, Span key, Span value, long long expire_ms) except -1:
+        cdef char digits[INTEGER_CHARACTERS]
+        cdef int size = write_integer(digits, expire_ms)
+        self.in_command = False
+        self.select(database)
+        if value.data != NULL:
+            self.batch.array(5)
+            self.write(b"SET")
+            self.batch.bulk(key)
+            self.batch.bulk(value)
+            self.write(b"PXAT")
+        else:
+            self.batch.array(3)
+            self.write(b"PEXPIREAT")
+            self.batch.bulk(key)
+        self.batch.bulk_data(digits, size, NULL)
+        self.commands += 1
+        return 0
 
     cpdef finish_group(self, list group):
         self.in_command = False
