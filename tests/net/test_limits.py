@@ -90,6 +90,17 @@ class TestWhoNeverReads:
         assert len(deaf.rest()) < 40 * MEGABYTE
         assert "output buffer limit" in log_of(server)
 
+    @pytest.mark.parametrize("requests", [b"GET big\r\n", b"GET part\r\n" * 20 + b"SET done 1\r\n"])
+    def test_is_closed_by_what_would_pile_up_although_it_reads(
+        self, start: Start, dial: Connect, requests: bytes
+    ) -> None:
+        server = start("--client-output-buffer-limit", "normal 100kb 0 0")
+        witness, client = dial(server), dial(server)
+        witness.request(b"SET", b"big", b"v" * 101 * KILOBYTE).reply()
+        witness.request(b"SET", b"part", b"v" * 10 * KILOBYTE).reply()
+        assert client.send(requests).rest() == b""
+        assert witness.ask(b"EXISTS", b"done").value == b"0"
+
     def test_the_soft_limit_spares_who_reads_in_time(self, start: Start, dial: Connect) -> None:
         server = start("--client-output-buffer-limit", "normal 0 1mb 1000")
         raw = dial(server)

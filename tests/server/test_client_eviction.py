@@ -143,3 +143,22 @@ def test_a_limit_that_nobody_could_keep_is_raised(start: Start, dial: Dial) -> N
     client = dial(server)
     assert client.ask(b"CONFIG", b"GET", b"maxmemory-clients").items[1].value == b"1"
     assert client.ask(b"CONFIG", b"SET", b"maxmemory-clients", b"0").value == b"OK"
+
+
+def test_what_clients_hold_is_taken_from_the_dataset_and_given_back(
+    start: Start, dial: Dial, view: Callable[[KvorumServer], Raw]
+) -> None:
+    server = start("--maxmemory", "6mb", "--maxmemory-policy", "allkeys-lru")
+    eye, holder = view(server), dial(server)
+
+    def fill() -> bytes | None:
+        for number in range(40):
+            eye.ask(b"SETRANGE", b"key:%d" % number, b"100000", b"x")
+        return eye.ask(b"DBSIZE").value
+
+    assert fill() == b"40"
+    keep(eye, holder, 4 * MEBI)
+    until(eye, b"DBSIZE", is_so=lambda reply: int(reply.value or 0) < 25)
+    holder.close()
+    until(eye, b"PING", is_so=lambda _: len(clients(eye)) == 1)
+    assert fill() == b"40"

@@ -30,7 +30,7 @@ class TcpListeners:
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
-        self._sockets: list[socket.socket] = []
+        self.sockets: list[socket.socket] = []
         self._asked: tuple[tuple[str, ...], int] | None = None
         self.host = ""
         self.port = 0
@@ -47,7 +47,7 @@ class TcpListeners:
         if asked == self._asked:
             return
         former_addresses, former_port = self._asked or ((), 0)
-        stays = bool(self._sockets) and port in (former_port, self.port)
+        stays = bool(self.sockets) and port in (former_port, self.port)
         if stays:
             self._close()
         try:
@@ -61,11 +61,11 @@ class TcpListeners:
         self._asked = asked
 
     def _close(self) -> None:
-        self._reactor.stop_listening(self._sockets)
-        self._sockets = []
+        self._reactor.stop_listening(self.sockets)
+        self.sockets = []
 
     def _serve(self, sockets: list[socket.socket]) -> None:
-        self._sockets = sockets
+        self.sockets = sockets
         for opened in sockets:
             self._reactor.listen(opened, False)
         self.host, self.port = sockets[0].getsockname()[:2] if sockets else ("", 0)

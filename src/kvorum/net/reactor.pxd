@@ -82,8 +82,10 @@ cdef class Reactor:
     cdef public long long idle_seconds
     cdef public int keepalive_seconds
     cdef public bint protected
+    cdef readonly bint counting             # whether the memory of clients is counted as it changes
     cdef Py_ssize_t client_limit_bytes      # maxmemory-clients; 0: none
-    cdef Py_ssize_t client_bytes            # memory of all clients, while there is a limit
+    cdef Py_ssize_t client_bytes            # buffers of all clients, while they are counted
+    cdef Py_ssize_t told_bytes              # what the memory limit was told of them
     cdef Py_ssize_t evict_above_bytes       # when to look again for somebody to evict
     # Statistics
     cdef readonly long long accepted
@@ -100,6 +102,8 @@ cdef class Reactor:
     cdef int work_pending(self) except -1
     cdef int end_turn(self) except -1
     cdef int let_go(self) except -1
+    cdef bint clients_exceed_limit(self) noexcept
+    cdef int weigh_clients(self) except -1
     cdef int evict_clients(self) except -1
     cdef int bury(self) except -1
     cpdef step(self)

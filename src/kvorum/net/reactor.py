@@ -16,7 +16,7 @@ What it promises, in both forms:
   client whose unread replies exceed ``OUTPUT_HIGH_WATER`` is not executed further until it has read down to
   ``OUTPUT_LOW_WATER``, while what it goes on sending falls under the first bound. Whoever exceeds a bound is closed and
   the log says so. All clients together are bounded by maxmemory-clients: at the end of a round in which their memory has
-  reached it, the biggest are closed, except for those that asked to be spared (CLIENT NO-EVICT). The number of
+  exceeded it, the biggest are closed, except for those that asked to be spared (CLIENT NO-EVICT). The number of
   connections is bounded by ``max_clients``; who comes then is told so and turned away.
 - *Silence costs little.* A connection that says nothing holds a session and a few small objects, no buffers.
 - *Nobody waits for the slow.* Sockets never block. Half a request stays in its parser until the rest arrives.
@@ -192,10 +192,10 @@ class Connection(asyncio.Protocol):
     # What the reactor calls
 
     def count_memory(self) -> None:
-        """Renew its part of what all clients take together. Only while maxmemory-clients is set."""
-        if self.reactor.client_limit_bytes <= 0 or self.closed:
+        """Renew its part of what all clients take together; only while that is counted."""
+        if not self.reactor.counting or self.closed:
             return
-        now_bytes = SESSION_BYTES + self.input_memory_bytes + self.output_memory_bytes
+        now_bytes = self.input_memory_bytes + self.output_memory_bytes
         self.reactor.client_bytes += now_bytes - self.counted_bytes
         self.counted_bytes = now_bytes
 
@@ -219,6 +219,8 @@ class Connection(asyncio.Protocol):
             if now_ns < 0:
                 self.parser.hold()
                 break
+            if 0 < self.reactor.output_hard_limit < self.output_bytes and not session.closing:
+                self.check_output_limit()  # also who reads: so much is not even to pile up
             if self.closed or not self.may_execute():
                 break
             count += 1
@@ -393,7 +395,9 @@ class Reactor:
         self.keepalive_seconds = 300
         self.protected = False
         self.client_limit_bytes = 0  # maxmemory-clients; 0: none
-        self.client_bytes = 0  # memory of all clients, while there is a limit
+        self.counting = False  # whether the memory of clients is counted as it changes
+        self.client_bytes = 0  # buffers of all clients, while they are counted
+        self._told_bytes = -1  # what the memory limit was told of them
         self._evict_above_bytes = 0  # when to look again for somebody to evict
         # Statistics
         self.accepted = 0
@@ -416,10 +420,15 @@ class Reactor:
         for connection in self.connections.values():
             connection.parser.max_bulk_bytes = limit
 
-    def set_client_limit(self, limit_bytes: int) -> None:
-        """maxmemory-clients, for those who are here and those who come; 0: none."""
+    def set_client_limit(self, limit_bytes: int, counting: bool) -> None:
+        """maxmemory-clients, for those who are here and those who come; 0: none.
+
+        ``counting``: also without a limit the memory of clients is to be counted, because maxmemory includes it.
+        """
         self.client_limit_bytes = limit_bytes
+        self.counting = counting or limit_bytes > 0
         self.client_bytes = 0
+        self._told_bytes = -1
         self._evict_above_bytes = 0
         for connection in self.connections.values():
             connection.counted_bytes = 0
@@ -476,20 +485,30 @@ class Reactor:
                 connection.flush()
         self.dirty += self.dirty_later
         self.dirty_later = []
-        self._evict_clients()
+        if self.counting:
+            self._weigh_clients()
         self._bury()
+
+    def _clients_exceed_limit(self) -> bool:
+        limit_bytes = self.client_limit_bytes
+        return 0 < limit_bytes < self.client_bytes + len(self.connections) * SESSION_BYTES
+
+    def _weigh_clients(self) -> None:
+        """Keep maxmemory-clients; what clients take is taken from what maxmemory leaves to the dataset."""
+        if self._clients_exceed_limit() and self.client_bytes >= self._evict_above_bytes:
+            self._evict_clients()
+        if self.client_bytes != self._told_bytes:
+            self._told_bytes = self.client_bytes
+            self.context.memory.set_client_bytes(self.client_bytes)
 
     def _evict_clients(self) -> None:
         """maxmemory-clients: the biggest leave until the others keep the limit.
 
         If those who may be evicted do not suffice, it looks again when more has piled up, or at the next ``cron``.
         """
-        limit_bytes = self.client_limit_bytes
-        if limit_bytes <= 0 or self.client_bytes < max(limit_bytes, self._evict_above_bytes):
-            return
         evictable = [connection for connection in self.connections.values() if not connection.session.no_evict]
         for connection in sorted(evictable, key=lambda one: one.counted_bytes, reverse=True):
-            if self.client_bytes < limit_bytes:
+            if not self._clients_exceed_limit():
                 break
             self.context.log.notice(
                 "client evicted: maxmemory-clients reached",
@@ -498,8 +517,9 @@ class Reactor:
             )
             self.evicted += 1
             connection.close()
-        futile = self.client_bytes >= limit_bytes
-        self._evict_above_bytes = self.client_bytes + limit_bytes // EVICTION_STEPS if futile else 0
+        self._evict_above_bytes = 0
+        if self._clients_exceed_limit():
+            self._evict_above_bytes = self.client_bytes + self.client_limit_bytes // EVICTION_STEPS
 
     def _bury(self) -> None:
         """Nobody is served any more by these connections: break their cycles, so that no collector is needed."""

@@ -176,8 +176,8 @@ cdef class Connection(Watched):
         return self.writer.footprint()
 
     cdef int count_memory(self) except -1:
-        """Renew its part of what all clients take together. Only while maxmemory-clients is set."""
-        cdef Py_ssize_t now_bytes = SESSION_MEMORY + self.parser.footprint() + self.writer.footprint()
+        """Renew its part of what all clients take together; only while that is counted."""
+        cdef Py_ssize_t now_bytes = self.parser.footprint() + self.writer.footprint()
         self.reactor.client_bytes += now_bytes - self.counted_bytes
         self.counted_bytes = now_bytes
         return 0
@@ -202,7 +202,7 @@ cdef class Connection(Watched):
                 self.reactor.context.log.warning(
                     "client closed: query buffer limit reached", address=self.peer.decode("utf-8", "replace"))
                 self.close()
-            elif self.reactor.client_limit_bytes > 0:
+            elif self.reactor.counting:
                 self.count_memory()
         return 0
 
@@ -214,6 +214,9 @@ cdef class Connection(Watched):
         cdef int status
         cdef int count = 0
         cdef int ahead = 0              # requests to come whose keys are on their way into the cache
+        cdef Py_ssize_t enough = OUTPUT_HIGH_WATER
+        if 0 < self.reactor.output_hard_limit < OUTPUT_HIGH_WATER:
+            enough = self.reactor.output_hard_limit
         session.active_ns = now_ns
         if session.held_by is not None or session.closing or self.writer.pending > OUTPUT_HIGH_WATER:
             return 0
@@ -239,7 +242,8 @@ cdef class Connection(Watched):
                 break
             if session.closing or self.closed:
                 break
-            if self.writer.pending > OUTPUT_HIGH_WATER:
+            if self.writer.pending > enough:
+                self.check_output_limit()       # also who reads: so much is not even to pile up
                 break
             if session.held_by is not None:
                 break
@@ -347,7 +351,7 @@ cdef class Connection(Watched):
                 return 0
         if was_high and self.writer.pending <= OUTPUT_LOW_WATER:
             self.mark_pending()
-        if self.reactor.client_limit_bytes > 0 and not self.closed:
+        if self.reactor.counting and not self.closed:
             self.count_memory()
         return 0
 
@@ -469,14 +473,16 @@ cdef class Reactor:
         for connection in self.connections.values():
             connection.parser.max_bulk_bytes = limit
 
-    def set_client_limit(self, Py_ssize_t limit_bytes):
+    def set_client_limit(self, Py_ssize_t limit_bytes, bint counting):
         cdef Connection connection
         self.client_limit_bytes = limit_bytes
+        self.counting = counting or limit_bytes > 0
         self.client_bytes = 0
+        self.told_bytes = -1
         self.evict_above_bytes = 0
         for connection in self.connections.values():
             connection.counted_bytes = 0
-            if limit_bytes > 0:
+            if self.counting:
                 connection.count_memory()
         self.wake()
 
@@ -531,7 +537,7 @@ cdef class Reactor:
             self.connections[fd] = connection
             self.context.clients[connection.session.id] = connection.session
             self.watch(connection, EPOLL_CTL_ADD, EPOLLIN)
-            if self.client_limit_bytes > 0:
+            if self.counting:
                 connection.count_memory()
         return 0
 
@@ -612,7 +618,7 @@ cdef class Reactor:
                         (<Connection>watched).read()
                 except Exception as error:      # memory that cannot be had, or a bug: one client pays for it, not all
                     (<Connection>watched).give_up(error)
-                if self.client_limit_bytes > 0 and self.client_bytes >= self.client_limit_bytes:
+                if self.clients_exceed_limit():
                     self.let_go()               # what can be sent must not make anybody look big
             elif watched.kind == LISTENER:
                 self.accept(<Listener>watched)
@@ -636,7 +642,7 @@ cdef class Reactor:
                 try:
                     connection.process()
                     connection.parser.settle()
-                    if self.client_limit_bytes > 0 and not connection.closed:
+                    if self.counting and not connection.closed:
                         connection.count_memory()
                 except Exception as error:
                     connection.give_up(error)
@@ -644,8 +650,8 @@ cdef class Reactor:
 
     cdef int end_turn(self) except -1:
         self.let_go()
-        if self.client_limit_bytes > 0 and self.client_bytes >= self.client_limit_bytes:
-            self.evict_clients()
+        if self.counting:
+            self.weigh_clients()
         if self.graveyard:
             self.bury()
         return 0
@@ -664,21 +670,32 @@ cdef class Reactor:
                     connection.flush()
         return 0
 
+    cdef bint clients_exceed_limit(self) noexcept:
+        return (self.client_limit_bytes > 0
+                and self.client_bytes + len(self.connections) * SESSION_MEMORY > self.client_limit_bytes)
+
+    cdef int weigh_clients(self) except -1:
+        """Keep maxmemory-clients; what clients take is taken from what maxmemory leaves to the dataset."""
+        if self.clients_exceed_limit() and self.client_bytes >= self.evict_above_bytes:
+            self.evict_clients()
+        if self.client_bytes != self.told_bytes:
+            self.told_bytes = self.client_bytes
+            self.context.memory.set_client_bytes(self.client_bytes)
+        return 0
+
     cdef int evict_clients(self) except -1:
         """maxmemory-clients: the biggest leave until the others keep the limit.
 
         If those who may be evicted do not suffice, it looks again when more has piled up, or at the next ``cron``.
         """
         cdef Connection connection
-        if self.client_bytes < self.evict_above_bytes:
-            return 0
         sizes = [
             (connection.counted_bytes, connection.fd) for connection in self.connections.values()
             if not connection.session.no_evict
         ]
         sizes.sort(reverse=True)
         for size, fd in sizes:
-            if self.client_bytes < self.client_limit_bytes:
+            if not self.clients_exceed_limit():
                 break
             connection = self.connections[fd]
             self.context.log.notice(
@@ -686,7 +703,7 @@ cdef class Reactor:
             self.evicted += 1
             connection.close()
         self.evict_above_bytes = 0
-        if self.client_bytes >= self.client_limit_bytes:
+        if self.clients_exceed_limit():
             self.evict_above_bytes = self.client_bytes + self.client_limit_bytes // EVICTION_STEPS
         return 0
 
@@ -715,11 +732,11 @@ cdef class Reactor:
                 connection.check_output_limit()
             elif quiet_ns > 2000000000:
                 connection.writer.trim()
-            if self.client_limit_bytes > 0 and not connection.closed:
+            if self.counting and not connection.closed:
                 connection.count_memory()
         self.evict_above_bytes = 0
-        if self.client_limit_bytes > 0 and self.client_bytes >= self.client_limit_bytes:
-            self.evict_clients()
+        if self.counting:
+            self.weigh_clients()
         self.bury()
 
     def close(self):

@@ -76,8 +76,8 @@ class Cron:
     def _each_second(self) -> None:
         """What looks at every client."""
         self._reactor.cron()
-        self._context.statistics.client_buffer_bytes = client_memory(self._context).total_bytes
-        self._context.memory.refresh()
+        if not self._reactor.counting:
+            self._context.statistics.client_buffer_bytes = client_memory(self._context).total_bytes
         self._context.log.flush_repeated()
 
     def _expire(self) -> None:

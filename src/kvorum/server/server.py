@@ -168,6 +168,7 @@ class AsyncServer:
         reactor.output_soft_limit = normal.soft_bytes
         reactor.output_soft_seconds = normal.soft_seconds
         reactor.set_max_bulk_bytes(config.proto_max_bulk_len)
+        self.context.keyspace.max_string_bytes = config.proto_max_bulk_len
         reactor.protected = config.protected_mode and self.context.users.default.no_password
         reactor.max_clients = allow_clients(config.maxclients)
         if reactor.max_clients < config.maxclients:
@@ -177,16 +178,25 @@ class AsyncServer:
         limit_bytes = config.maxmemory_clients
         if limit_bytes < 0:
             limit_bytes = config.maxmemory * -limit_bytes // 100
-        self.reactor.set_client_limit(max(limit_bytes, LEAST_CLIENT_LIMIT_BYTES) if limit_bytes else 0)
+        limit_bytes = max(limit_bytes, LEAST_CLIENT_LIMIT_BYTES) if limit_bytes else 0
+        self.reactor.set_client_limit(limit_bytes, config.maxmemory > 0)
 
-    def _move(self, config: Config) -> None:
-        """CONFIG SET port, bind: clients connect elsewhere from now on."""
+    def _move_port(self, config: Config) -> None:
+        self._move(config, "Unable to listen on this port. Check server logs.")
+
+    def _move_addresses(self, config: Config) -> None:
+        self._move(config, "Failed to bind to specified addresses.")
+
+    def _move(self, config: Config, refusal: str) -> None:
+        """CONFIG SET port, bind: clients connect elsewhere from now on. If both change, the first call does it all."""
+        before = self._listeners.sockets
         try:
             self._listeners.listen(config.bind, config.port, config.tcp_backlog)
         except StartupError as error:
             self._log.warning("listening where it was", reason=str(error))
-            raise ValueRefusedError("Unable to listen on this port. Check server logs.") from error
-        self._log.notice("listening", addresses=" ".join(config.bind), port=self.port)
+            raise ValueRefusedError(refusal) from error
+        if self._listeners.sockets is not before:
+            self._log.notice("listening", addresses=" ".join(config.bind), port=self.port)
 
     @property
     def host(self) -> str:
@@ -207,8 +217,8 @@ class AsyncServer:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._listeners.listen(config.bind, config.port, config.tcp_backlog)
-        for name in ("bind", "port"):
-            config.on_change(name, self._move)
+        config.on_change("bind", self._move_addresses)
+        config.on_change("port", self._move_port)
         self.context.info_providers["server"] = lambda: {"tcp_port": self.port}
         if config.unixsocket:
             self.reactor.listen(open_unix(config.unixsocket, config.unixsocketperm, config.tcp_backlog), True)

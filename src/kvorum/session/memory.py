@@ -41,6 +41,12 @@ class MemoryLimit:
         self._dataset_limit_bytes = max(self._limit_bytes - self._context.statistics.client_buffer_bytes, 0)
         self._context.pipeline.memory_limit_bytes = self._dataset_limit_bytes
 
+    def set_client_bytes(self, size: int) -> None:
+        """The clients' buffers take so much now: the dataset has to do with the rest."""
+        self._context.statistics.client_buffer_bytes = size
+        self.refresh()
+        self.make_room()
+
     def used_bytes(self) -> int:
         """What counts against the limit: entries, tables and values, and the clients' buffers as last measured."""
         return self._context.keyspace.used_bytes + self._context.statistics.client_buffer_bytes
