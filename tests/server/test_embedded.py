@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 import redis
@@ -11,6 +12,7 @@ import redis.asyncio
 
 import kvorum
 from kvorum.errors import StartupError
+from kvorum.testing.process import free_port
 
 
 def test_a_free_port_on_loopback_is_the_default() -> None:
@@ -108,3 +110,13 @@ def test_effects_of_a_turn_are_one_batch_with_a_position() -> None:
             assert effects.position == sum(map(len, batches))
 
     asyncio.run(scenario())
+
+
+def test_a_start_that_fails_gives_its_port_back(tmp_path: Path) -> None:
+    taken = tmp_path / "kvorum.sock"
+    taken.write_text("somebody's file")
+    port = free_port()
+    with pytest.raises(StartupError, match=r"kvorum.sock"):
+        kvorum.Server(port=port, unixsocket=taken).start()
+    with kvorum.Server(port=port) as server:
+        assert server.port == port

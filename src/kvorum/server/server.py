@@ -216,18 +216,26 @@ class AsyncServer:
         config = self.config
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self._listeners.listen(config.bind, config.port, config.tcp_backlog)
+        try:
+            self._listen()
+        except StartupError:
+            self.reactor.close()
+            raise
         config.on_change("bind", self._move_addresses)
         config.on_change("port", self._move_port)
         self.context.info_providers["server"] = lambda: {"tcp_port": self.port}
-        if config.unixsocket:
-            self.reactor.listen(open_unix(config.unixsocket, config.unixsocketperm, config.tcp_backlog), True)
-            self._unix_path = Path(config.unixsocket)
-            self._unix_inode = self._unix_path.stat().st_ino
         self.reactor.attach(self._loop)
         self._cron.start(self._loop)
         self._log.notice("Ready to accept connections", port=self.port)
         return self
+
+    def _listen(self) -> None:
+        config = self.config
+        self._listeners.listen(config.bind, config.port, config.tcp_backlog)
+        if config.unixsocket:
+            self.reactor.listen(open_unix(config.unixsocket, config.unixsocketperm, config.tcp_backlog), True)
+            self._unix_path = Path(config.unixsocket)
+            self._unix_inode = self._unix_path.stat().st_ino
 
     def request_shutdown(self) -> None:
         """Ask the server to stop; who runs it waits for ``stopped``."""
