@@ -49,7 +49,7 @@ TESTS = (
     Test("ping_inline", "PING_INLINE", ("ping",)),
     Test("ping_mbulk", "PING_MBULK", ("ping",)),
     Test("set", "SET", ("set",)),
-    Test("get", "GET", ("get",)),
+    Test("get", "GET", ("get", "set"), filled_by="set"),
     Test("incr", "INCR", ("incr",)),
     Test("lpush", "LPUSH", ("lpush",)),
     Test("rpush", "RPUSH", ("rpush",)),

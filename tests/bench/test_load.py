@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from bench.contenders import Contender
+from bench.contenders import Contender, Cores
 from bench.load import TESTS, Load, LoadError, Outcome, parse, possible_tests, requests_for, run
+from bench.parts import QUICK, Bench, one_run
 from kvorum.testing.redis_server import RedisPrograms, RedisServer
 
 HEAD = (
@@ -54,6 +56,19 @@ def target(redis_programs: RedisPrograms) -> Iterator[Contender]:
 def test_redis_benchmark_runs_every_test(name: str, target: Contender, redis_benchmark: str) -> None:
     outcome = run(Path(redis_benchmark), target, BY_NAME[name], Load(clients=2, pipeline=4), requests=40)
     assert outcome.requests_per_s > 0
+
+
+@pytest.mark.parametrize("keys", [None, 5])
+def test_get_finds_what_it_asks_for(keys: int | None, target: Contender, redis_programs: RedisPrograms) -> None:
+    with ExitStack() as stack:
+        bench = Bench(QUICK, Cores(None, None), redis_programs, lambda _: (target, target), print)
+        stack.callback(target.call, "FLUSHALL")
+        target.call("CONFIG", "RESETSTAT")
+        one_run(bench, target, BY_NAME["get"], Load(clients=2, pipeline=4, keys=keys), requests=400, flush=True)
+        told = target.call("INFO", "stats")
+    assert isinstance(told, bytes)
+    assert b"keyspace_hits:400\r\n" in told
+    assert b"keyspace_misses:0\r\n" in told
 
 
 class Gone:
