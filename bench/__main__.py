@@ -108,7 +108,7 @@ def main(words: Sequence[str]) -> int:
     if not options.quick and not options.control and set(options.parts) == set(PARTS) and options.tests is None:
         picture = plot.draw(figures, subject)
         place = None if picture is None else picture.relative_to(report.ROOT).as_posix()
-        if report.write_readme(report.markdown(figures, where, place)):
+        if report.write_readme(report.markdown(figures, where, bench.notes, place)):
             print(f"README.md and {place or 'no picture'} have been brought up to date.")
     return 0
 

@@ -125,7 +125,7 @@ def pipeline(bench: Bench) -> Iterator[Figure]:
         )
         left_out = sorted(bench.plan.tests - {test.name for test in tests})
         if left_out:
-            bench.notes.append(f"left out, since the server has not all of their commands: {', '.join(left_out)}")
+            bench.notes.append(f"Left out, since the server has not all of their commands: {', '.join(left_out)}.")
         for depth in PIPELINES:
             for test in tests:
                 bench.say(f"{test.name}, {CLIENTS} connections, pipeline {depth}")
@@ -201,7 +201,7 @@ def growth(bench: Bench) -> Iterator[Figure]:
             seen.append(probe.latencies)
         longest_ms = longest_growth_ms(contenders[0])
         if longest_ms is None:
-            bench.notes.append(f"{contenders[0].name} does not tell what growth cost a command (DEBUG GROWTH)")
+            bench.notes.append(f"{contenders[0].name} does not tell what growth cost (DEBUG GROWTH).")
         else:
             goal = Goal(2.0, at_most=True)
             yield Figure("growth", "longest growth in one command", "ms CPU", Sample((longest_ms,)), None, goal)

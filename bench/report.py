@@ -162,8 +162,8 @@ def tally(verdicts: Sequence[object]) -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items()) + "." if counts else ""
 
 
-def markdown(figures: Sequence[Figure], where: Setting, picture: str | None = None) -> str:
-    """The result as Markdown tables, with the picture's path if there is one."""
+def markdown(figures: Sequence[Figure], where: Setting, notes: Sequence[str] = (), picture: str | None = None) -> str:
+    """The result as Markdown tables, with the notes, and with the picture's path if there is one."""
     lines = []
     for part, members in parts_of(figures):
         table = by_pipeline(members) if part in ("pipeline", "cpu") else one_by_one(members, where.subject)
@@ -172,6 +172,8 @@ def markdown(figures: Sequence[Figure], where: Setting, picture: str | None = No
         lines += [f"![Throughput of {where.subject} over redis-server]({picture})", ""]
     versions = ", ".join(f"{name} {version}" for name, version in where.versions.items())
     lines.append(f"{versions}; {where.sentence} ✓ reached, ≈ within the spread of the rounds, ✗ missed.")
+    for note in notes:
+        lines += ["", note]
     return "\n".join(lines)
 
 

@@ -49,8 +49,13 @@ def test_markdown_has_a_column_per_pipeline() -> None:
 
 def test_markdown_shows_the_picture() -> None:
     assert "![Throughput of kvorum over redis-server](docs/bench.svg)" in report.markdown(
-        FIGURES, WHERE, "docs/bench.svg"
+        FIGURES, WHERE, picture="docs/bench.svg"
     )
+
+
+def test_markdown_shows_the_notes() -> None:
+    text = report.markdown(FIGURES, WHERE, ["The machine was busy.", "Left out: spop."])
+    assert text.endswith("missed.\n\nThe machine was busy.\n\nLeft out: spop.")
 
 
 def test_the_terminal_shows_the_same_and_counts_the_goals() -> None:
