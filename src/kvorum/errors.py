@@ -53,6 +53,11 @@ LOADING = b"LOADING Redis is loading the dataset in memory"
 OUT_OF_MEMORY = b"OOM command not allowed when used memory > 'maxmemory'."
 READ_ONLY = b"READONLY You can't write against a read only replica."
 MAX_CLIENTS = b"ERR max number of clients reached"
+PROTECTED_MODE = (
+    b"DENIED This server runs in protected mode: no password is set for the default user, so that only clients on "
+    b"this machine may connect. Set requirepass, bind other addresses on purpose with protected-mode no, or connect "
+    b"from the loopback interface.\r\n"
+)
 
 
 def wrong_arity(full_name: bytes) -> bytes:

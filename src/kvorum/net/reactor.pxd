@@ -61,6 +61,7 @@ cdef class Reactor:
     cdef Watched loop_watch         # the selector of the loop that the reactor drives, if it does
     cdef bint loop_ready
     cdef bint interrupted
+    cdef bint pipelined             # the last turn executed many requests for each event
     cdef Watched waker
     cdef epoll_event* events
     cdef readonly dict connections  # fd -> Connection
@@ -69,7 +70,6 @@ cdef class Reactor:
     cdef list pending               # connections with requests that are still to be executed
     cdef list graveyard             # closed during this turn: events may still point to them
     cdef Effects effects
-    cdef object on_accept_error
     cdef long long next_id
     cdef bint accepting
     # Limits: the server sets them from the configuration.
@@ -94,11 +94,11 @@ cdef class Reactor:
     cdef readonly long long writes
     cdef readonly long long bytes_read
     cdef readonly long long bytes_written
-    cdef readonly long long turns
     cdef readonly long long evicted
 
     cdef int accept(self, Listener listener) except -1
     cdef bint turn(self, int wait_ms) except -1
+    cdef int welcome(self, int fd, bytes peer, bytes local, bint trusted) except -1
     cdef int work_pending(self) except -1
     cdef int end_turn(self) except -1
     cdef int let_go(self) except -1

@@ -49,6 +49,7 @@ import socket
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, cast
 
+from kvorum import errors
 from kvorum.commands.client import SESSION_BYTES
 from kvorum.resp.parser import Parser, Scratch, Status
 from kvorum.resp.writer import Writer
@@ -67,13 +68,6 @@ OUTPUT_LOW_WATER = 16 * 1024 * 1024
 EVICTION_STEPS = 8  # in such parts of the limit more must pile up where evicting clients did not suffice
 
 QUIET_NS = 2_000_000_000  # a connection that was quiet for so long gives its buffers back
-
-MAX_CLIENTS_REACHED = b"-ERR max number of clients reached\r\n"
-DENIED = (
-    b"-DENIED This server runs in protected mode: no password is set for the default user, so that only clients on "
-    b"this machine may connect. Set requirepass, bind other addresses on purpose with protected-mode no, or connect "
-    b"from the loopback interface.\r\n"
-)
 
 NEED_MORE = int(Status.NEED_MORE)
 PROTOCOL_ERROR = int(Status.PROTOCOL_ERROR)
@@ -182,9 +176,9 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.wants_write = False
-        if not self.closed:
-            self.session.active_ns = self.reactor.clock.monotonic_ns()  # Who reads is not idle.
-            self.flush()
+        self.session.active_ns = self.reactor.clock.monotonic_ns()  # Who reads is not idle.
+        # Sent in the next round: asyncio's transport, if it were aborted in here, would end the connection twice.
+        self.mark_dirty()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.close()
@@ -281,6 +275,8 @@ class Connection(asyncio.Protocol):
             piece, self.unsent = self.unsent[:SEND_PIECE], self.unsent[SEND_PIECE:]
             self.transport.write(piece)
             sent += len(piece)
+            if self.transport.is_closing():
+                self.close()  # the client is gone; asyncio would say so only after this round
         self.reactor.writes += 1
         self.reactor.bytes_written += sent
         if self.closed:
@@ -406,7 +402,6 @@ class Reactor:
         self.writes = 0
         self.bytes_read = 0
         self.bytes_written = 0
-        self.turns = 0
         self.evicted = 0
 
     @property
@@ -467,7 +462,6 @@ class Reactor:
     def _round(self) -> None:
         """Execute what was left over, log what was done, then let the replies go."""
         self._scheduled = None
-        self.turns += 1
         connections, self.pending = self.pending, []
         for connection in connections:
             connection.pending = False
@@ -482,7 +476,10 @@ class Reactor:
         for connection in connections:
             connection.dirty = False
             if not connection.closed:
-                connection.flush()
+                try:
+                    connection.flush()
+                except Exception as error:
+                    connection.give_up(error)
         self.dirty += self.dirty_later
         self.dirty_later = []
         if self.counting:
@@ -571,9 +568,9 @@ class Reactor:
                 return
             client.setblocking(False)
             if len(self.connections) >= self.max_clients:
-                self._turn_away(client, MAX_CLIENTS_REACHED)
+                self._turn_away(client, errors.MAX_CLIENTS)
             elif self.protected and not is_loopback(client.family, address):
-                self._turn_away(client, DENIED)
+                self._turn_away(client, errors.PROTECTED_MODE)
             else:
                 self._welcome(client, address, listener)
 
@@ -609,11 +606,11 @@ class Reactor:
                 "client left while it was accepted", error=str(error), address=text(connection.peer)
             )
 
-    def _turn_away(self, client: socket.socket, message: bytes) -> None:
+    def _turn_away(self, client: socket.socket, error: bytes) -> None:
         self.rejected += 1
         with client:
             try:
-                client.send(message)
+                client.send(b"-" + error + b"\r\n")
             except OSError:
                 return  # It left before it was told.
 
