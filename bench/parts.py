@@ -220,13 +220,18 @@ def growth(bench: Bench) -> Iterator[Figure]:
             bench.notes.append(f"{contenders[0].name} does not tell what growth cost (DEBUG GROWTH).")
         else:
             goal = Goal(2.0, at_most=True)
-            yield Figure("growth", "longest growth in one command", "ms CPU", Sample((longest_ms,)), None, goal)
+            bench.notes.append(ONE_STEP)
+            yield Figure("growth", "longest single growth step", "ms CPU", Sample((longest_ms,)), None, goal)
         for name, read in LATENCY_FIGURES:
             mine, theirs = (Sample((read(latencies),)) for latencies in seen)
             yield Figure("growth", f"second client {name}", "ms", mine, theirs)
         yield from many_keys(bench, contenders)
 
 
+ONE_STEP = (
+    "The longest single growth step is the most that growth costs a command which adds one key, as here: it takes at "
+    "most one step; the steps of commands of several keys are not added up."
+)
 LATENCY_FIGURES: tuple[tuple[str, Callable[[Latencies], float]], ...] = (
     ("p50", lambda latencies: latencies.p50_ms),
     ("p99", lambda latencies: latencies.p99_ms),
@@ -266,7 +271,7 @@ def many_keys(bench: Bench, contenders: Sequence[Contender]) -> Iterator[Figure]
 
 
 def longest_growth_ms(contender: Contender) -> float | None:
-    """The most thread CPU time that growth cost one command, as the server counted it; None if it does not count."""
+    """The most thread CPU time of one growth step, as the server counted it; None if it does not count."""
     try:
         reply = contender.call("DEBUG", "GROWTH")
     except ReplyError:

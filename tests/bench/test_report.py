@@ -18,7 +18,7 @@ WHERE = report.Setting(
 FIGURES = [
     Figure("pipeline", "get P16", "requests/s", Sample((1.3e6, 1.4e6)), Sample((1e6, 1e6)), Goal(1.3)),
     Figure("cpu", "get P16", "µs/request", Sample((0.5,)), Sample((1.0,))),
-    Figure("growth", "longest growth in one command", "ms CPU", Sample((2.5,)), None, Goal(2.0, at_most=True)),
+    Figure("growth", "longest single growth step", "ms CPU", Sample((2.5,)), None, Goal(2.0, at_most=True)),
 ]
 
 
@@ -33,7 +33,7 @@ def test_markdown_has_a_row_per_figure_with_goal_and_mark() -> None:
     text = report.markdown(FIGURES, WHERE)
     assert "| get | **1.35** (1.30–1.40) ≥ 1.3 ✓<br>1,350,000 : 1,000,000 |" in text
     assert "| get | **0.50**<br>0.5 µs : 1 µs |" in text
-    assert "| longest growth in one command | 2.5 ms CPU |  |  | ≤ 2 ms CPU | ✗ |" in text
+    assert "| longest single growth step | 2.5 ms CPU |  |  | ≤ 2 ms CPU | ✗ |" in text
     assert "the server pinned to one core and the client to another" in text
 
 
