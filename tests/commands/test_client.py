@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
+import kvorum
 from kvorum.testing.kvorum_server import KvorumServer
 from kvorum.testing.redis_server import RedisServer
 from tests.commands.conversation import Conversation, conversations, encode
@@ -218,3 +219,12 @@ def test_help_names_every_subcommand(client: redis.Redis) -> None:
         "TRACKING",
     ):
         assert any(line.split()[0] == name for line in lines), name
+
+
+@pytest.mark.parametrize("holder", ["pause", "shutdown"])
+def test_unblock_leaves_alone_who_waits_for_something_else(holder: str) -> None:
+    with kvorum.Server() as server, redis.Redis(port=server.port) as client, redis.Redis(port=server.port) as held:
+        session = server.server.context.clients[held.client_id()]
+        session.held_by = holder
+        assert client.client_unblock(session.id) == 0
+        session.held_by = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -146,6 +147,18 @@ def facts(reply: Any) -> dict[bytes, bytes]:
 )  # fmt: skip
 def test_same_answers(pair: Pair, line: str) -> None:
     pair.ask(line)
+
+
+def test_client_eviction_shows_the_classes_of_sizes(pair: Pair) -> None:
+    pages = []
+    for wire in (pair.kvorum, pair.redis):
+        wire.ask(b"CONFIG", b"SET", b"maxmemory-clients", b"100mb")
+        page = wire.ask(b"DEBUG", b"CLIENT-EVICTION").value
+        wire.ask(b"CONFIG", b"SET", b"maxmemory-clients", b"0")
+        assert isinstance(page, bytes)
+        pages.append([re.sub(r"tot-mem: +\d+, clients: \d+", "", line) for line in page.decode().split("\n")])
+        assert sum(map(int, re.findall(rb"clients: (\d+)", page))) >= 1
+    assert pages[0] == pages[1]
 
 
 def test_values_of_other_encodings(pair: Pair) -> None:

@@ -49,13 +49,16 @@ TYPE_HISTORY = ("5.0.0", "`TYPE replica`; `slave` stays as another word for it."
 SWITCH = OneOf("enabled", Token("on"), Token("off"))
 ON = b"ON"
 
-# What Session.held_by says of a client that CLIENT PAUSE holds back; a blocking command leaves an object there.
-PAUSE = "pause"
-
 # What a client takes that says nothing: session, call, parser, writer, connection.
 SESSION_BYTES = 1400
 # A reply that fits one buffer of Redis counts as `obl`, more as `omem`.
 STATIC_REPLY_BYTES = 16 * 1024
+
+
+def memory_of(session: Session) -> int:
+    """What a client takes in bytes, as ``tot-mem`` shows it."""
+    connection = session.connection
+    return SESSION_BYTES + int(connection.input_memory_bytes) + int(connection.output_memory_bytes)
 
 
 def client_type(name: bytes) -> bytes:
@@ -117,7 +120,7 @@ def describe(session: Session, now_ns: int) -> bytes:
         (b"obl", unread - in_objects),
         (b"oll", 1 if in_objects else 0),
         (b"omem", in_objects),
-        (b"tot-mem", SESSION_BYTES + connection.input_memory_bytes + connection.output_memory_bytes),
+        (b"tot-mem", memory_of(session)),
         (b"events", b"rw" if connection.wants_write else b"r"),
         (b"cmd", b"NULL" if command is None else command.name),
         (b"user", user.name),
@@ -436,7 +439,7 @@ def client_unblock(call: Call, args: list[bytes]) -> int:
     if reason not in (b"timeout", b"error"):
         raise CommandError(errors.BAD_UNBLOCK_REASON)
     target = call.server.clients.get(integer(args[0]))
-    if target is None or target.held_by is None or target.held_by == PAUSE:
+    if target is None or target.held_by is None or isinstance(target.held_by, str):
         return 0
     target.held_by.unblock(errors.UNBLOCKED if reason == b"error" else None)
     return 1

@@ -6,12 +6,14 @@ What Redis' test suites switch and what does not exist here (checksums of dumps,
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kvorum import errors
+from kvorum.commands.client import memory_of
 from kvorum.commands.grammar import integer
 from kvorum.commands.objects import references
 from kvorum.commands.spec import DocFlag, Flag, Group
@@ -35,6 +37,8 @@ LOOPBACK_PEERS = (b"127.0.0.1:", b"[::1]:")
 SHORT_INTEGERS = ((1, 7), (2, 15), (4, 31))  # bytes that RDB needs for an integer of so many bits
 LENGTH_STEPS = ((1 << 6, 1), (1 << 14, 2), (1 << 32, 5))  # bytes that RDB needs for a length below this
 LONGEST_LENGTH = 9
+# CLIENT-EVICTION sorts clients by the bits of their size: below 2^15 bytes one class, from 2^32 on another.
+LEAST_CLIENT_BITS, MOST_CLIENT_BITS = 15, 33
 LONGEST_SLEEP_S = 1e9
 SECONDS = re.compile(rb"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -405,9 +409,19 @@ def change_repl_id(call: Call, args: list[bytes]) -> Status:
     return OK
 
 
-@subcommand("CLIENT-EVICTION", "Refused: maxmemory-clients is not offered.")
-def client_eviction(call: Call, args: list[bytes]) -> object:
-    raise CommandError(errors.NO_CLIENT_EVICTION)
+@subcommand("CLIENT-EVICTION", "How many clients take how much memory, if maxmemory-clients limits it.")
+def client_eviction(call: Call, args: list[bytes]) -> Verbatim:
+    if not call.server.config.maxmemory_clients:
+        raise CommandError(errors.NO_CLIENT_EVICTION)
+    sizes = [memory_of(session) for session in call.server.clients.values()]
+    lines = []
+    for bits in range(LEAST_CLIENT_BITS, MOST_CLIENT_BITS + 1):
+        least = 1 << (bits - 1) if bits > LEAST_CLIENT_BITS else 0
+        above = 1 << bits if bits < MOST_CLIENT_BITS else math.inf
+        found = [size for size in sizes if least <= size < above]
+        upper = "+            " if above == math.inf else f" - {int(above) - 1:10}"
+        lines.append(f"bucket {least:10}{upper}: tot-mem: {sum(found):10}, clients: {len(found)}\n")
+    return Verbatim(b"txt", "".join(lines).encode())
 
 
 @subcommand("CLUSTERLINK KILL <to|from|all> <node-id>", "Refused: there are no cluster links.", 3)
