@@ -127,6 +127,8 @@ def test_the_cycle_stops_when_its_time_is_up(keyspace: Keyspace, database: Datab
     cycle = ExpiryCycle(keyspace)
     cycle.run(Clock(step_ns=2_000_000))
     assert cycle.behind
+    assert cycle.times_behind == 1
+    assert cycle.pause_ns == 15_000_000, "5 ms of every 20: a quarter of the time"
     assert 0 < keyspace.expired_keys <= 5 * BATCH
     for _ in range(100):
         cycle.run(Clock(step_ns=2_000_000))

@@ -21,20 +21,26 @@ if TYPE_CHECKING:
 BATCH = 64
 LAP_SECONDS = 10
 MAX_FLOOR = 20_000  # entries that a run looks at however few of them are expired: about 1 ms
-SLICE_NS = 5_000_000  # the longest run; whoever calls may come back sooner while ``behind``
+SLICE_NS = 5_000_000  # the longest run; while ``behind`` the next one may come sooner
 BASE_SHARE_PERCENT = 25  # of the time between two runs, plus 2 per step of effort, as in Redis
 STALE_PERCENT = 10  # accepted share of expired keys among the volatile ones, less 1 per step of effort, as in Redis
 SMOOTHING = 0.05
 
 
 class ExpiryCycle:
-    """The walk over all databases. ``behind``: the last run ended because its time was up."""
+    """The walk over all databases.
+
+    ``behind``: the last run ended because its time was up, as it has ``times_behind`` times. The next one may begin
+    ``pause_ns`` after its end without taking more than its share of the time.
+    """
 
     def __init__(self, keyspace: Keyspace) -> None:
         self._keyspace = keyspace
         self._next_database = 0
         self.stale_percent = 0.0
         self.behind = False
+        self.times_behind = 0
+        self.pause_ns = 0
 
     def run(self, monotonic_ns: Callable[[], int], *, hz: int = 10, effort: int = 1) -> float:
         """One run; returns the running estimate of the percentage of keys that are expired but still there."""
@@ -42,8 +48,10 @@ class ExpiryCycle:
         self.behind = False
         if not keyspace.active_expiry or keyspace.expiry_mode != EXPIRY_DELETE:
             return self.stale_percent
-        share_ns = 1_000_000_000 // hz * (BASE_SHARE_PERCENT + 2 * (effort - 1)) // 100
-        deadline_ns = monotonic_ns() + min(share_ns, SLICE_NS)
+        share_percent = BASE_SHARE_PERCENT + 2 * (effort - 1)
+        slice_ns = min(1_000_000_000 // hz * share_percent // 100, SLICE_NS)
+        deadline_ns = monotonic_ns() + slice_ns
+        self.pause_ns = slice_ns * (100 - share_percent) // share_percent
         accepted_percent = STALE_PERCENT - (effort - 1)
         seen_in_all = expired_in_all = 0
         databases = keyspace.databases
@@ -54,6 +62,7 @@ class ExpiryCycle:
                 seen_in_all += seen
                 expired_in_all += expired
             if self.behind:
+                self.times_behind += 1
                 break
             self._next_database = (self._next_database + 1) % len(databases)
         percent = 100 * expired_in_all / seen_in_all if seen_in_all else 0.0

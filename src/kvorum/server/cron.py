@@ -6,6 +6,7 @@ One timer, ``hz`` times a second. Each tick does a bounded amount of work; where
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 from kvorum.keyspace.expiry import ExpiryCycle
@@ -27,6 +28,8 @@ class Cron:
         self._context = context
         self._reactor = reactor
         self._expiry = ExpiryCycle(context.keyspace)
+        self._next_expiry_ns = 0
+        context.statistics.watch("expired_time_cap_reached_count", lambda: self._expiry.times_behind)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._next_second_ns = 0
@@ -49,29 +52,35 @@ class Cron:
         now_ns = context.clock.monotonic_ns()
         now_ms = context.pipeline.set_time()
         self.ticks += 1
-        freeing = not context.debug.cron_paused and self._work(now_ms, now_ns)
+        delay_s = 1 / context.config.hz
+        if not context.debug.cron_paused:
+            delay_s = min(delay_s, self._work(now_ms, now_ns))
         if self._loop is not None:
-            delay_s = EAGER_TICK_S if freeing else 1 / context.config.hz
             self._timer = self._loop.call_later(delay_s, self._tick)
 
-    def _work(self, now_ms: int, now_ns: int) -> bool:
-        """All that is due; whether there is more to free."""
+    def _work(self, now_ms: int, now_ns: int) -> float:
+        """All that is due; how soon what was left over should go on, in seconds."""
         context = self._context
+        again_s = math.inf
         if context.pipeline.gates & PAUSED:
             if now_ms >= context.pipeline.pause_until_ms:
                 context.pipeline.unpause()
-        else:
+        elif now_ns >= self._next_expiry_ns:
             self._expire()
+            if self._expiry.behind:
+                self._next_expiry_ns = now_ns + self._expiry.pause_ns
+                again_s = self._expiry.pause_ns / 1e9
         if now_ns >= self._next_second_ns:
             self._next_second_ns = now_ns + 1_000_000_000
             self._each_second()
         if context.memory.limited:
             context.memory.make_room()
-        freeing = context.keyspace.free_some(FREE_PER_TICK) > 0
+        if context.keyspace.free_some(FREE_PER_TICK) > 0:
+            again_s = EAGER_TICK_S
         context.statistics.sample(now_ns)
         context.statistics.note_memory(context.memory.used_bytes())
         context.effects.commit()
-        return freeing
+        return again_s
 
     def _each_second(self) -> None:
         """What looks at every client."""
