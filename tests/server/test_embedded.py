@@ -120,3 +120,29 @@ def test_a_start_that_fails_gives_its_port_back(tmp_path: Path) -> None:
         kvorum.Server(port=port, unixsocket=taken).start()
     with kvorum.Server(port=port) as server:
         assert server.port == port
+
+
+def test_a_start_that_fails_closes_its_log(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with kvorum.Server() as other:
+            server = kvorum.AsyncServer(port=other.port, logfile=str(tmp_path / "log"))
+            with pytest.raises(StartupError):
+                await server.start()
+        before = (tmp_path / "log").read_text()
+        server.context.log.warning("too late")
+        assert (tmp_path / "log").read_text() == before
+
+    asyncio.run(scenario())
+
+
+def test_where_more_has_expired_than_one_run_deletes_the_next_comes_sooner() -> None:
+    async def scenario() -> None:
+        async with kvorum.AsyncServer(hz=1) as server:
+            database = server.context.keyspace.databases[0]
+            for number in range(100_000):
+                database.set_string(b"key:%d" % number, b"value", expire_ms=1)
+            while len(database):
+                await asyncio.sleep(0.01)
+            assert server.context.statistics.count("expired_time_cap_reached_count") > 0
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))

@@ -10,7 +10,6 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -211,23 +210,29 @@ class AsyncServer:
     async def start(self) -> Self:
         """Listen and serve.
 
-        :raises StartupError: an address cannot be listened on, or the directory cannot be used.
+        :raises StartupError: an address cannot be listened on.
         """
-        config = self.config
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         try:
-            self._listen()
-        except StartupError:
+            self._serve(self._loop)
+        except BaseException:
+            self._cron.stop()
             self.reactor.close()
+            if self._owns_log:
+                self._log.close()
             raise
+        self._log.notice("Ready to accept connections", port=self.port)
+        return self
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._listen()
+        config = self.config
         config.on_change("bind", self._move_addresses)
         config.on_change("port", self._move_port)
         self.context.info_providers["server"] = lambda: {"tcp_port": self.port}
-        self.reactor.attach(self._loop)
-        self._cron.start(self._loop)
-        self._log.notice("Ready to accept connections", port=self.port)
-        return self
+        self.reactor.attach(loop)
+        self._cron.start(loop)
 
     def _listen(self) -> None:
         config = self.config
@@ -280,6 +285,3 @@ class AsyncServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-ServerFactory = Callable[[], AsyncServer]
