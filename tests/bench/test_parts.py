@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -31,7 +30,7 @@ class Named:
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """The runs that were made, as server and database; each is as fast as FASTER says."""
     made: list[tuple[str, int]] = []
 
