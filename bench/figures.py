@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+# A client that is busy for more than this share of the time is what limits the throughput.
+SATURATED = 0.9
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -49,6 +52,24 @@ def ratio(subject: Sample, reference: Sample) -> Ratio:
 def divide(one: float, other: float) -> float:
     """``one / other``, not a number where that is meaningless."""
     return one / other if other else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What the client's own limits hide of a throughput figure."""
+
+    busy: Sample
+    """CPU time over time of the client while it pressed kvorum."""
+    reference_busy: Sample
+    """The same while it pressed redis-server."""
+    capacity: Ratio | None = None
+    """redis-server's CPU time per request over kvorum's: the ratio that a client without limits would see if CPU time
+    alone decides; None where the CPU time of the requests is not known."""
+
+    @property
+    def saturated(self) -> bool:
+        """Whether kvorum was pressed as hard as the client can."""
+        return self.busy.median > SATURATED
 
 
 class Verdict(Enum):
@@ -103,6 +124,7 @@ class Figure:
     reference: Sample | None = None
     goal: Goal | None = None
     judged: float | None = None
+    client: Client | None = None
 
     @property
     def ratio(self) -> Ratio | None:

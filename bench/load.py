@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
+import resource
 import subprocess
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -95,6 +97,8 @@ class Outcome:
     mean_ms: float
     p50_ms: float
     p99_ms: float
+    client_busy: float = 0.0
+    """CPU time of redis-benchmark, which has one thread, over the time that it ran: near 1 it could not ask faster."""
 
 
 def run(
@@ -110,7 +114,8 @@ def run(
     command += ["-c", str(load.clients), "-P", str(load.pipeline), "--dbnum", str(load.database), "--precision", "3"]
     if load.keys is not None:
         command += ["-r", str(load.keys)]
-    deadline = time.monotonic() + RUN_TIMEOUT_S
+    begun, spent_before = time.monotonic(), children_cpu_s()
+    deadline = begun + RUN_TIMEOUT_S
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             if core is not None:
@@ -128,9 +133,16 @@ def run(
         finally:
             if process.poll() is None:
                 process.kill()
+    busy = (children_cpu_s() - spent_before) / (time.monotonic() - begun)
     if process.returncode != 0:
         raise LoadError(f"{' '.join(command)}: {(trouble or printed).strip()[-500:]}")
-    return parse(printed, test)
+    return dataclasses.replace(parse(printed, test), client_busy=busy)
+
+
+def children_cpu_s() -> float:
+    """User and system time of all ended children of this process."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def parse(printed: str, test: Test) -> Outcome:

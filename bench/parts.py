@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from bench.contenders import Contender, Cores
-from bench.figures import Figure, Goal, Sample, divide
+from bench.figures import Client, Figure, Goal, Sample, divide, ratio
 from bench.load import TESTS, Load, Outcome, Test, possible_tests, requests_for, run
 from bench.loader import GROWTH_BATCH, Latencies, Probe, fill
 from bench.resp import ReplyError
@@ -148,9 +148,17 @@ def pipeline(bench: Bench) -> Iterator[Figure]:
                 pair = measure(bench, contenders, test, Load(CLIENTS, depth))
                 name = f"{test.name} P{depth}"
                 throughput = pair.samples(lambda outcome: outcome.requests_per_s)
-                yield Figure("pipeline", name, "requests/s", *throughput, throughput_goal(test.name, depth))
+                goal, client = throughput_goal(test.name, depth), client_of(pair, test, depth)
+                yield Figure("pipeline", name, "requests/s", *throughput, goal, client=client)
                 if not test.fills_itself:
                     yield Figure("cpu", name, "µs/request", *pair.cpu(), cpu_goal(test.name, depth))
+
+
+def client_of(pair: Pair, test: Test, depth: int) -> Client:
+    """How busy the client was; pipelined, where it may be the limit, also what the servers could do without it."""
+    mine, theirs = pair.cpu()
+    capacity = None if depth == 1 or test.fills_itself else ratio(theirs, mine)
+    return Client(*pair.samples(lambda outcome: outcome.client_busy), capacity)
 
 
 def throughput_goal(test: str, depth: int) -> Goal | None:

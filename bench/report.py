@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.figures import Figure, Ratio, Sample
+from bench.figures import SATURATED, Client, Figure, Ratio, Sample
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -25,6 +25,13 @@ TITLES = {
     "memory": "Resident memory: 16-byte keys, 32-byte values",
     "growth": "A growing and a big keyspace",
 }
+# The column of ``cells`` with the capacity ratio.
+CAPACITY = 6
+CAPACITY_SENTENCE = (
+    "Capacity: redis-server's CPU time per request over kvorum's, from the same rounds; it has no goal. The client, "
+    f"redis-benchmark, has one thread. Where it was busy for more than {SATURATED:.0%} of its time at kvorum (client "
+    "saturated), throughput shows what the client can ask for and not what the server can do; then the capacity tells more."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,7 @@ def spread(value: Ratio) -> str:
 
 
 def cells(figure: Figure) -> list[str]:
-    """One row: name, kvorum, redis-server, ratio, goal, mark."""
+    """One row: name, kvorum, redis-server, ratio, goal, mark, capacity ratio, how busy the client was."""
     compared = figure.ratio
     goal = "" if figure.goal is None else str(figure.goal)
     if figure.goal is not None and (compared is None or figure.judged is not None):
@@ -121,7 +128,14 @@ def cells(figure: Figure) -> list[str]:
         "" if compared is None else spread(compared),
         goal,
         "" if figure.verdict is None else figure.verdict.mark,
+        "" if figure.client is None or figure.client.capacity is None else spread(figure.client.capacity),
+        "" if figure.client is None else client_cell(figure.client),
     ]
+
+
+def client_cell(client: Client) -> str:
+    """How busy the client was at kvorum, and whether that was its limit."""
+    return ("client saturated, " if client.saturated else "client ") + f"{client.busy.median:.0%}"
 
 
 def sample_cell(sample: Sample, unit: str) -> str:
@@ -139,8 +153,11 @@ def terminal(figures: Sequence[Figure], where: Setting, notes: Sequence[str]) ->
     """The whole result as aligned text."""
     lines = []
     for part, members in parts_of(figures):
-        rows = [["", where.subject, "redis-server", "ratio", "goal", ""], *(cells(figure) for figure in members)]
-        widths = [max(len(row[column]) for row in rows) for column in range(6)]
+        head = ["", where.subject, "redis-server", "ratio", "goal", "", "", ""]
+        rows = [head, *(cells(figure) for figure in members)]
+        if any(row[CAPACITY] for row in rows):
+            head[CAPACITY] = "capacity"
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines += ["", TITLES[part]]
         for row in rows:
             first, *rest = (
@@ -149,6 +166,8 @@ def terminal(figures: Sequence[Figure], where: Setting, notes: Sequence[str]) ->
             lines.append("  " + "  ".join([first, *rest]).rstrip())
     judged = [figure.verdict for figure in figures if figure.verdict is not None]
     lines += ["", where.sentence, *notes]
+    if any(figure.client is not None for figure in figures):
+        lines.append(CAPACITY_SENTENCE)
     lines.append(f"Goals: ✓ reached, ≈ within the spread of the rounds, ✗ missed. {tally(judged)}")
     return "\n".join(lines)
 
@@ -172,7 +191,8 @@ def markdown(figures: Sequence[Figure], where: Setting, notes: Sequence[str] = (
         lines += [f"![Throughput of {where.subject} over redis-server]({picture})", ""]
     versions = ", ".join(f"{name} {version}" for name, version in where.versions.items())
     lines.append(f"{versions}; {where.sentence} ✓ reached, ≈ within the spread of the rounds, ✗ missed.")
-    for note in notes:
+    explained = [CAPACITY_SENTENCE] if any(figure.client is not None for figure in figures) else []
+    for note in (*explained, *notes):
         lines += ["", note]
     return "\n".join(lines)
 
@@ -180,24 +200,39 @@ def markdown(figures: Sequence[Figure], where: Setting, notes: Sequence[str] = (
 def one_by_one(figures: Sequence[Figure], subject: str) -> list[str]:
     """A table with a row per figure."""
     head = [f"| | {subject} | redis-server | ratio | goal | |", "|---|--:|--:|--:|--:|---|"]
-    return [*head, *("| " + " | ".join(cells(figure)) + " |" for figure in figures)]
+    return [*head, *("| " + " | ".join(cells(figure)[:CAPACITY]) + " |" for figure in figures)]
 
 
 def by_pipeline(figures: Sequence[Figure]) -> list[str]:
-    """A table with a row per test and a column per pipeline: ratio, goal, and both servers' figures below them."""
-    rows: dict[str, dict[int, str]] = {}
+    """A table with a row per test and a column per pipeline: ratio, goal, and both servers' figures below them; beside
+    it a column with the capacity where it is known."""
+    rows: dict[str, dict[str, str]] = {}
     for figure in figures:
         name, _, depth = figure.name.rpartition(" P")
-        _name, mine, theirs, compared, goal, mark = cells(figure)
-        first, _, rest = compared.partition(" ")
-        words = [f"**{first}**", rest, goal, mark]
-        rows.setdefault(name, {})[int(depth)] = " ".join(word for word in words if word) + f"<br>{mine} : {theirs}"
-    depths = sorted({depth for row in rows.values() for depth in row})
-    head = ["| | " + " | ".join(f"P{depth}" for depth in depths) + " |", "|---" * (len(depths) + 1) + "|"]
+        _name, mine, theirs, compared, goal, mark, capacity, client = cells(figure)
+        saturated = figure.client is not None and figure.client.saturated
+        row = rows.setdefault(name, {})
+        row[f"P{depth}"] = f"{leading(compared, goal, mark)}<br>{mine} : {theirs}" + f"<br>{client}" * saturated
+        if capacity:
+            row[f"P{depth} capacity"] = leading(capacity)
+    columns = sorted({column for row in rows.values() for column in row}, key=by_depth)
     return [
-        *head,
-        *(f"| {name} | " + " | ".join(row.get(depth, "") for depth in depths) + " |" for name, row in rows.items()),
+        "| | " + " | ".join(columns) + " |",
+        "|---" * (len(columns) + 1) + "|",
+        *(f"| {name} | " + " | ".join(row.get(column, "") for column in columns) + " |" for name, row in rows.items()),
     ]
+
+
+def by_depth(column: str) -> tuple[int, str]:
+    """Sorts the columns of pipelines: P1, P16, P16 capacity."""
+    depth, _, rest = column.removeprefix("P").partition(" ")
+    return int(depth), rest
+
+
+def leading(compared: str, *words: str) -> str:
+    """A ratio in bold with what belongs to it."""
+    first, _, rest = compared.partition(" ")
+    return " ".join(word for word in (f"**{first}**", rest, *words) if word)
 
 
 def write_readme(text: str, readme: Path = README) -> bool:
@@ -238,4 +273,16 @@ def to_json(figure: Figure) -> dict[str, object]:
         "ratio": None if compared is None else [compared.value, compared.low, compared.high],
         "goal": None if figure.goal is None else str(figure.goal),
         "verdict": None if figure.verdict is None else figure.verdict.value,
+        "client": None if figure.client is None else client_to_json(figure.client),
+    }
+
+
+def client_to_json(client: Client) -> dict[str, object]:
+    """How busy the client was in every round, and the capacity ratio."""
+    capacity = client.capacity
+    return {
+        "busy": list(client.busy.values),
+        "reference_busy": list(client.reference_busy.values),
+        "saturated": client.saturated,
+        "capacity": None if capacity is None else [capacity.value, capacity.low, capacity.high],
     }

@@ -56,6 +56,7 @@ def target(redis_programs: RedisPrograms) -> Iterator[Contender]:
 def test_redis_benchmark_runs_every_test(name: str, target: Contender, redis_benchmark: str) -> None:
     outcome = run(Path(redis_benchmark), target, BY_NAME[name], Load(clients=2, pipeline=4), requests=40)
     assert outcome.requests_per_s > 0
+    assert 0 <= outcome.client_busy < 1.5
 
 
 @pytest.mark.parametrize("keys", [None, 5])

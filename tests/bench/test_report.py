@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import report
-from bench.figures import Figure, Goal, Sample
+from bench.figures import Client, Figure, Goal, Ratio, Sample
 
 WHERE = report.Setting(
     subject="kvorum", versions={"kvorum": "0.1.0", "redis": "7.0.15"}, cpu="a CPU", cores=2, pinned=True,
@@ -45,6 +45,41 @@ def test_markdown_has_a_column_per_pipeline() -> None:
         "| get | **0.50**<br>1 µs : 2 µs |  |",
         "| set |  | **0.50**<br>1 µs : 2 µs |",
     ]
+
+
+def with_client(busy: float) -> list[Figure]:
+    client = Client(Sample((busy,)), Sample((0.5,)), Ratio(2.5, 2.4, 2.6))
+    plain = Figure("pipeline", "get P1", "requests/s", Sample((1e5,)), Sample((1e5,)))
+    return [
+        plain,
+        Figure("pipeline", "get P16", "requests/s", Sample((1.4e6,)), Sample((1e6,)), Goal(1.5), client=client),
+    ]
+
+
+def test_capacity_has_a_column_and_a_saturated_client_is_told() -> None:
+    assert report.by_pipeline(with_client(0.96)) == [
+        "| | P1 | P16 | P16 capacity |",
+        "|---|---|---|---|",
+        (
+            "| get | **1.00**<br>100,000 : 100,000 "
+            "| **1.40** ≥ 1.5 ✗<br>1,400,000 : 1,000,000<br>client saturated, 96% | **2.50** (2.40–2.60) |"
+        ),
+    ]
+    text = report.terminal(with_client(0.96), WHERE, [])
+    assert "1.40  ≥ 1.5  ✗  2.50 (2.40–2.60)  client saturated, 96%" in text
+    assert report.CAPACITY_SENTENCE in text
+    assert report.CAPACITY_SENTENCE in report.markdown(with_client(0.96), WHERE)
+
+
+def test_a_client_that_could_do_more_is_not_blamed() -> None:
+    assert "saturated" not in "".join(report.by_pipeline(with_client(0.9)))
+    assert report.CAPACITY_SENTENCE not in report.markdown(FIGURES, WHERE)
+
+
+def test_json_has_the_client_in_every_round() -> None:
+    assert report.to_json(with_client(0.96)[1])["client"] == {
+        "busy": [0.96], "reference_busy": [0.5], "saturated": True, "capacity": [2.5, 2.4, 2.6]
+    }  # fmt: skip
 
 
 def test_markdown_shows_the_picture() -> None:
