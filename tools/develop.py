@@ -5,8 +5,9 @@ missing ends in one line that says what to do.
 
     python tools/develop.py [build | dev | bench | fuzz] [--no-build]
 
-The word names a file of ``requirements/``. Stamps hold a digest of what a step was made from: the environment's in
-``.venv``, the build's in ``build``; so a call that has nothing to do takes a fraction of a second.
+The word names a file of ``requirements/``; ``dev`` with a build also brings the programs and libraries that tests talk
+to. Stamps hold a digest of what a step was made from: the environment's in ``.venv``, the build's in ``build``, that of
+the downloads in ``.cache``; so a call that has nothing to do takes a fraction of a second.
 """
 
 import sys
@@ -32,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 BUILD_STAMP = ROOT / "build" / "stamp"
+PEERS_STAMP = ROOT / ".cache" / "stamp"
 COMPILED_SUFFIXES = {".py", ".pyx", ".pxd"}
 
 
@@ -48,6 +50,8 @@ def main(arguments: Sequence[str]) -> None:
         install_package()
         if "--no-build" not in arguments:
             build()
+            if "dev" in names:
+                bring_peers()
 
 
 def make_environment() -> None:
@@ -130,6 +134,30 @@ def build() -> None:
     say("compiling")
     run([str(PYTHON), "setup.py", "-q", "build_ext", "--inplace"], None)
     BUILD_STAMP.write_text(times([*sources, *ROOT.glob(f"src/**/*{suffix}")]), encoding="utf-8")
+
+
+def bring_peers() -> None:
+    """Download what tests talk to, which would take too long within a test. What cannot be had is told, and tried again
+    the next time; tests that find it nowhere else are skipped."""
+    tools = {
+        ROOT / "tools" / "debian_packages.py": ["redis"],
+        ROOT / "tools" / "client_libraries.py": ["javascript", "hiredis"],
+    }
+    wanted = digest(tools, sys.version)
+    if is_current(PEERS_STAMP, wanted):
+        return
+    complete = True
+    for tool, names in tools.items():
+        for name in names:
+            # The environment's Python, since hiredis is compiled for the one that runs the tests.
+            command = [str(PYTHON), str(tool), name]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                complete = False
+                words = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+                say(f"not brought: {words[-1]}")
+    if complete:
+        PEERS_STAMP.write_text(wanted, encoding="utf-8")
 
 
 def compiled_sources() -> list[Path]:
