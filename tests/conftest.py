@@ -12,7 +12,7 @@ import redis
 from hypothesis import settings
 
 from kvorum.testing.kvorum_server import KvorumServer
-from kvorum.testing.redis_server import RedisPrograms, RedisServer, RedisUnavailableError, find_programs
+from kvorum.testing.redis_server import RedisPrograms, RedisServer, RedisUnavailableError, find_programs, unlike_oracle
 
 # Examples have no deadline, since other work may share the machine. In CI they are the same in every run.
 settings.register_profile("kvorum", deadline=None, derandomize=os.environ.get("CI") == "true")
@@ -20,8 +20,9 @@ settings.load_profile("kvorum")
 
 
 @pytest.fixture(scope="session")
-def redis_programs() -> RedisPrograms:
-    """redis-server, redis-cli and redis-benchmark; the test is skipped, with the reason, where they cannot be had."""
+def any_redis_programs() -> RedisPrograms:
+    """redis-server, redis-cli and redis-benchmark of whatever version; the test is skipped, with the reason, where they
+    cannot be had."""
     try:
         return find_programs()
     except RedisUnavailableError as error:
@@ -29,15 +30,24 @@ def redis_programs() -> RedisPrograms:
 
 
 @pytest.fixture(scope="session")
-def redis_cli(redis_programs: RedisPrograms) -> str:
-    """Path of redis-cli."""
-    return str(redis_programs.cli)
+def redis_programs(any_redis_programs: RedisPrograms) -> RedisPrograms:
+    """The same, of the release that kvorum's replies are compared with; with another one the test is skipped."""
+    reason = unlike_oracle(any_redis_programs.version)
+    if reason is not None:
+        pytest.skip(reason)
+    return any_redis_programs
 
 
 @pytest.fixture(scope="session")
-def redis_benchmark(redis_programs: RedisPrograms) -> str:
+def redis_cli(any_redis_programs: RedisPrograms) -> str:
+    """Path of redis-cli."""
+    return str(any_redis_programs.cli)
+
+
+@pytest.fixture(scope="session")
+def redis_benchmark(any_redis_programs: RedisPrograms) -> str:
     """Path of redis-benchmark."""
-    return str(redis_programs.benchmark)
+    return str(any_redis_programs.benchmark)
 
 
 @pytest.fixture(scope="session")

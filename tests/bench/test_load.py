@@ -47,8 +47,8 @@ def test_requests_are_whole_batches_and_never_too_few(multiple: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def target(redis_programs: RedisPrograms) -> Iterator[Contender]:
-    with Contender("redis", RedisServer(programs=redis_programs)) as server:
+def target(any_redis_programs: RedisPrograms) -> Iterator[Contender]:
+    with Contender("redis", RedisServer(programs=any_redis_programs)) as server:
         yield server
 
 
@@ -60,9 +60,9 @@ def test_redis_benchmark_runs_every_test(name: str, target: Contender, redis_ben
 
 
 @pytest.mark.parametrize("keys", [None, 5])
-def test_get_finds_what_it_asks_for(keys: int | None, target: Contender, redis_programs: RedisPrograms) -> None:
+def test_get_finds_what_it_asks_for(keys: int | None, target: Contender, any_redis_programs: RedisPrograms) -> None:
     with ExitStack() as stack:
-        bench = Bench(QUICK, Cores(None, None), redis_programs, lambda _: (target, target), print)
+        bench = Bench(QUICK, Cores(None, None), any_redis_programs, lambda _: (target, target), print)
         stack.callback(target.call, "FLUSHALL")
         target.call("CONFIG", "RESETSTAT")
         one_run(bench, target, BY_NAME["get"], Load(clients=2, pipeline=4, keys=keys), requests=400, flush=True)

@@ -13,8 +13,8 @@ from kvorum.testing.redis_server import RedisPrograms, RedisServer
 
 
 @pytest.fixture
-def redis_contender(redis_programs: RedisPrograms) -> Contender:
-    return Contender("redis", RedisServer(programs=redis_programs))
+def redis_contender(any_redis_programs: RedisPrograms) -> Contender:
+    return Contender("redis", RedisServer(programs=any_redis_programs))
 
 
 def test_batches_cover_every_key_once() -> None:

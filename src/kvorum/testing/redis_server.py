@@ -21,6 +21,8 @@ from kvorum.testing.process import ServerProcess, start_on_free_port
 HOST = "127.0.0.1"
 READY = re.compile(r"Ready to accept connections")
 BRING_TIMEOUT_S = 600
+# The release whose replies, errors and effects kvorum has.
+ORACLE_RELEASE = "7.0"
 NO_PERSISTENCE = ("--save", "", "--appendonly", "no")
 
 
@@ -43,6 +45,13 @@ class RedisPrograms:
         found = re.search(r"v=(\S+)", words)
         assert found is not None, words
         return found[1]
+
+
+def unlike_oracle(version: str) -> str | None:
+    """Why a redis-server of this version cannot tell what kvorum should reply; None if it can."""
+    if version.startswith(ORACLE_RELEASE + "."):
+        return None
+    return f"kvorum is compared with redis-server {ORACLE_RELEASE}.x, and this one is {version}"
 
 
 def find_programs() -> RedisPrograms:
