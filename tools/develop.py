@@ -110,7 +110,7 @@ def install_requirements(name: str) -> None:
 def install_package() -> None:
     """Install kvorum itself in editable form; its modules are compiled in place by ``build``."""
     stamp = ENVIRONMENT / "kvorum-package"
-    wanted = digest([ROOT / "pyproject.toml"], sys.version)
+    wanted = digest([ROOT / "pyproject.toml", ROOT / "src" / "kvorum" / "__init__.py"], sys.version)
     if not is_current(stamp, wanted) or not (ENVIRONMENT / "bin" / "kvorum").exists():
         say("installing kvorum in editable form")
         command = [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-build-isolation"]
