@@ -38,3 +38,4 @@ def test_a_bad_crowd(start: Start, twin: str, seed: int) -> None:
     assert server.process.returncode == 0
     assert "Traceback" not in server.process.output
     assert "failed" not in server.process.output
+    assert "raised exception" not in server.process.output
