@@ -48,16 +48,6 @@ def has_wildcards(pattern: bytes) -> bool:
     return any(special in pattern for special in (b"*", b"?", b"["))
 
 
-def literal_prefix(pattern: bytes) -> bytes:
-    """The bytes with which every match of a case-sensitive ``pattern`` begins."""
-    prefix = bytearray()
-    for token in _tokens(pattern, ignore_case=False):
-        if token is _STAR or len(token) != 1:
-            break
-        prefix += bytes(token)
-    return bytes(prefix)
-
-
 def _tokens(pattern: bytes, ignore_case: bool) -> list[_Token]:
     """The pattern as a list of sets of bytes, one per byte of the subject, and stars (None), never two in a row."""
     tokens: list[_Token] = []

@@ -256,7 +256,7 @@ class TestModes:
         container = group.container("OBJECT", since="2.2.3")
         container.command("ENCODING", since="2.2.3", arity=3, arguments=[Key("key")])(print)
         (declaration,) = next(iter(group.declarations)).subcommands
-        assert module.Decoder(declaration)([b"object", b"encoding", b"k"]) == (b"k",)
+        assert module.Decoder(declaration).decode([b"object", b"encoding", b"k"]) == (b"k",)
 
 
 words = st.lists(

@@ -35,7 +35,7 @@ def ask(registry: Registry, *words: bytes, protocol: int = 3) -> Reply:
         return as_reply(CommandError(errors.wrong_arity(command.name)), protocol)
     call: Any = SimpleNamespace(server=SimpleNamespace(registry=registry), args=list(words), command=command)
     try:
-        return as_reply(command.handler(call, *command.decoder(list(words))), protocol)
+        return as_reply(command.handler(call, *command.decoder.decode(list(words))), protocol)
     except CommandError as error:
         return as_reply(error, protocol)
 

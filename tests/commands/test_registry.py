@@ -49,7 +49,6 @@ class TestLookup:
         assert listing is not None
         assert client.is_container
         assert listing.name == b"client|list"
-        assert listing.parent is client
         assert small.lookup([b"client", b"List"]) is listing
         assert small.lookup([b"client"]) is client
         assert small.lookup([b"client", b"nothing"]) is None

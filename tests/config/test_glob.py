@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kvorum import glob as glob_module
-from kvorum.glob import Glob, has_wildcards, literal_prefix
+from kvorum.glob import Glob, has_wildcards
 
 
 def reference(pattern: bytes, subject: bytes, nocase: bool) -> bool:
@@ -120,14 +120,6 @@ def test_a_lone_star_is_recognised() -> None:
     assert Glob(b"*").is_everything
     assert not Glob(b"**").is_everything
     assert not Glob(b"*").matches(b"")
-
-
-@pytest.mark.parametrize(
-    ("pattern", "prefix"),
-    [(b"", b""), (b"abc", b"abc"), (b"ab*c", b"ab"), (b"a\\*b?", b"a*b"), (b"a[b]c*", b"abc"), (b"a[bc]", b"a")],
-)
-def test_literal_prefix(pattern: bytes, prefix: bytes) -> None:
-    assert literal_prefix(pattern) == prefix
 
 
 def test_wildcards_are_what_config_get_takes_for_them() -> None:

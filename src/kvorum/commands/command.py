@@ -15,7 +15,7 @@ from kvorum.commands.spec import Declaration, Flag, Mode
 
 
 class Command:
-    """``handler`` is called with the call alone if ``raw``, else with the call and what ``decoder(request)`` yields.
+    """``handler`` is called with the call alone if ``raw``, else with the call and what ``decoder.decode`` yields.
 
     ``name`` is the full name in lower case, ``client|list`` for a subcommand. ``id`` numbers the commands of a registry
     from 0 without gaps. ``first_key``, ``last_key`` and ``key_step`` are the range that COMMAND shows; ``movable`` says
@@ -40,7 +40,6 @@ class Command:
         self.is_container = bool(declaration.subcommands)
         self.subcommands: dict[bytes, Command] = {}
         self.index: object = None
-        self.parent: Command | None = None
         self.calls = 0
         self.nanoseconds = 0
         self.rejected_calls = 0

@@ -13,14 +13,13 @@ from kvorum.commands.spec import Block, Flag, Group, Integer, String
 from kvorum.errors import CommandError
 from kvorum.resp.numbers import parse_integer
 from kvorum.resp.types import OK, Status
+from kvorum.version import REDIS_VERSION
 
 if TYPE_CHECKING:
     from kvorum.commands.call import Call
 
 CONNECTION = Group("connection")
 
-# What clients are told: the Redis version whose commands and replies they may count on.
-REDIS_VERSION = b"7.0.15"
 PROTOCOLS = (2, 3)
 
 PONG = Status(b"PONG")
@@ -114,7 +113,7 @@ def hello(call: Call, args: list[bytes]) -> dict[bytes, object]:
     session.protocol = protocol
     return {
         b"server": b"redis",
-        b"version": REDIS_VERSION,
+        b"version": REDIS_VERSION.encode(),
         b"proto": protocol,
         b"id": session.id,
         b"mode": b"standalone",

@@ -429,10 +429,6 @@ class Decoder:
         self.shares_defaults = not any(node.repeats for node in rest)
         self.defaults = tuple([node.absent for node in rest])
 
-    def __call__(self, request: list[bytes]) -> tuple[object, ...]:
-        """The same as ``decode``."""
-        return self.decode(request)
-
     def decode(self, request: list[bytes]) -> tuple[object, ...]:
         """The values of a request whose arity is right; ``CommandError`` in Redis' words if it cannot be read."""
         if len(request) == self.exact and self.shares_defaults:

@@ -8,15 +8,11 @@ have two registries and share only the declarations.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from kvorum import errors
 from kvorum.commands.command import Command
 from kvorum.commands.index import CommandIndex
 from kvorum.commands.spec import Declaration, Group
-
-if TYPE_CHECKING:
-    from kvorum.commands.call import Call
 
 __all__ = ["Command", "Registry"]
 
@@ -38,7 +34,6 @@ class Registry:
         self.commands[command.name] = command
         for subdeclaration in declaration.subcommands:
             subcommand = self._made(subdeclaration)
-            subcommand.parent = command
             command.subcommands[subdeclaration.name.lower().encode()] = subcommand
         if command.is_container:
             command.index = CommandIndex(command.subcommands)
@@ -74,10 +69,6 @@ class Registry:
         if command is None or not command.is_container or len(request) < 2:
             return command
         return command.subcommands.get(request[1].lower())
-
-    def subcommand(self, container: Command, call: Call) -> Command | None:
-        """What a call to a container means: the subcommand, or the container itself if nothing follows its name."""
-        return container if call.argc < 2 else container.subcommands.get(call.arg(1).lower())
 
     def unknown(self, request: Sequence[bytes]) -> bytes:
         """The error text for a request that ``lookup`` does not know."""

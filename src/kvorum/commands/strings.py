@@ -550,7 +550,7 @@ def substr(call: Call) -> object:
 def lcs(call: Call) -> object:
     """Redis looks at the keys before it looks at the options, and so does this: it shows in errors and in what expires."""
     first, second = lcs_operands(call)
-    options: tuple[Any, ...] = call.command.decoder(call.args)[2:]
+    options: tuple[Any, ...] = call.command.decoder.decode(call.args)[2:]
     only_length, index, min_match, with_lengths = options
     if index and only_length:
         raise CommandError(errors.LCS_BOTH)

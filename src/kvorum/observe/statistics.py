@@ -64,15 +64,11 @@ class Statistics:
         self._next_sample_ns = 0
         self.errors: dict[bytes, int] = {}
         self.error_replies = 0
-        self.unexpected_error_replies = 0
         self.peak_memory_bytes = 0
         self.expire_cycle_ns = 0
-        self.client_buffer_bytes = 0  # of all clients, as cron measured it last
+        self.client_buffer_bytes = 0  # of all clients: counted as they change with a memory limit, else measured by cron
         self.startup_memory_bytes = 0
         self.startup_rss_bytes = 0
-        self.full_syncs = 0
-        self.partial_syncs = 0
-        self.refused_partial_syncs = 0
 
     def watch(self, name: str, source: Source, *, rate: bool = False) -> None:
         """Name a counter that another part keeps; with ``rate`` its speed is measured by ``sample``."""
@@ -117,8 +113,4 @@ class Statistics:
             rate.reset()
         self.errors = {}
         self.error_replies = 0
-        self.unexpected_error_replies = 0
         self.expire_cycle_ns = 0
-        self.full_syncs = 0
-        self.partial_syncs = 0
-        self.refused_partial_syncs = 0

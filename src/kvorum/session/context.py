@@ -19,6 +19,7 @@ from kvorum.journal.effects import Effects
 from kvorum.keyspace.table import Keyspace
 from kvorum.observe.debug_settings import DebugSettings
 from kvorum.observe.monitor import stop_monitoring
+from kvorum.session.pipeline import LOADING
 
 if TYPE_CHECKING:
     from kvorum.commands.registry import Registry
@@ -67,11 +68,15 @@ class ServerContext:
     info_providers: dict[str, Callable[[], dict[str, object]]] = field(default_factory=dict)
     started_ms: int = 0
     supervised_by: str = "no"  # the kind of service manager that is told how the server fares
-    loading: bool = False
     expired_stale_percent: float = 0.0  # of the keys with an expiry, so many have expired and still are there
     debug: DebugSettings = field(default_factory=DebugSettings)
     sleep: Callable[[float], None] = time.sleep  # seconds; DEBUG SLEEP holds the whole server up
     replication_id: str = field(default_factory=new_replication_id)
+
+    @property
+    def loading(self) -> bool:
+        """Whether the dataset is being read: who reads it closes the pipeline's gate meanwhile."""
+        return bool(self.pipeline.gates & LOADING)
 
     def stop_monitoring(self, session: Session) -> None:
         """The session is no monitor any more: it was reset or has left."""

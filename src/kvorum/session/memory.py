@@ -19,7 +19,6 @@ class MemoryLimit:
         self._context = context
         self._evictor = Evictor(context.keyspace)
         self._limit_bytes = 0
-        self._dataset_limit_bytes = 0
         self.limited = False
 
     def configure(self, config: Config) -> None:
@@ -27,10 +26,9 @@ class MemoryLimit:
         self._limit_bytes = config.maxmemory
         self.limited = config.maxmemory > 0
         self._evictor.configure(policy=str(config.maxmemory_policy), samples=config.maxmemory_samples)
-        keyspace = self._context.keyspace
-        keyspace.lfu = config.maxmemory_policy.endswith("lfu")
-        keyspace.lfu_log_factor = config.lfu_log_factor
-        keyspace.lfu_decay_time = config.lfu_decay_time
+        self._context.keyspace.configure_access_clock(
+            str(config.maxmemory_policy), config.lfu_log_factor, config.lfu_decay_time
+        )
         pipeline = self._context.pipeline
         pipeline.gates = pipeline.gates | MEMORY if self.limited else pipeline.gates & ~MEMORY
         self.refresh()
@@ -38,8 +36,8 @@ class MemoryLimit:
 
     def refresh(self) -> None:
         """Tell the pipeline what the dataset may take: the limit less the clients' buffers as last measured."""
-        self._dataset_limit_bytes = max(self._limit_bytes - self._context.statistics.client_buffer_bytes, 0)
-        self._context.pipeline.memory_limit_bytes = self._dataset_limit_bytes
+        client_bytes = self._context.statistics.client_buffer_bytes
+        self._context.pipeline.memory_limit_bytes = max(self._limit_bytes - client_bytes, 0)
 
     def set_client_bytes(self, size: int) -> None:
         """The clients' buffers take so much now: the dataset has to do with the rest."""
@@ -56,13 +54,14 @@ class MemoryLimit:
 
         While CLIENT PAUSE holds writes back nothing is evicted either: the dataset stands still.
         """
-        if self._context.pipeline.gates & PAUSED:
+        pipeline = self._context.pipeline
+        if pipeline.gates & PAUSED:
             return True
-        if not self.limited or self._context.keyspace.used_bytes <= self._dataset_limit_bytes:
+        if not self.limited or self._context.keyspace.used_bytes <= pipeline.memory_limit_bytes:
             return True
         clock = self._context.clock
         began_ns = clock.monotonic_ns()
-        kept = self._evictor.evict_down_to(self._dataset_limit_bytes)
+        kept = self._evictor.evict_down_to(pipeline.memory_limit_bytes)
         spent_ms = (clock.monotonic_ns() - began_ns) // 1_000_000
         self._context.latency.offer("eviction-cycle", spent_ms, self._context.keyspace.now_ms)
         return kept
