@@ -21,9 +21,6 @@ EVICTING = [
     *(f"{keys}-{order}" for keys in ("allkeys", "volatile") for order in ("lru", "lfu", "random")),
     "volatile-ttl",
 ]
-EVICTING = [f"{keys}-{order}" for keys in ("allkeys", "volatile") for order in ("lru", "lfu", "random")] + [
-    "volatile-ttl"
-]
 
 
 class TestSet:

@@ -12,10 +12,7 @@ NAMED = re.compile(r"`([\w./]+):([\w.]+)(?:\(\))?`")
 
 @pytest.fixture(scope="module")
 def architecture(root: Path) -> str:
-    path = root / "ARCHITECTURE.md"
-    if not path.exists():
-        pytest.skip("there is no ARCHITECTURE.md yet")
-    return path.read_text(encoding="utf-8")
+    return (root / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 
 def module_files(package: Path, module: str) -> list[Path]:
