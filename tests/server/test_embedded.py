@@ -146,3 +146,9 @@ def test_where_more_has_expired_than_one_run_deletes_the_next_comes_sooner() -> 
             assert server.context.statistics.count("expired_time_cap_reached_count") > 0
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_info_tells_how_many_clients_fit() -> None:
+    with kvorum.Server(maxclients=2_000_000_000) as server, redis.Redis(port=server.port) as client:
+        assert client.info("clients")["maxclients"] == server.server.reactor.max_clients < 2_000_000_000
+        assert client.info("server")["multiplexing_api"] in ("epoll", "asyncio")

@@ -38,6 +38,7 @@ from kvorum.session.pipeline import NEVER_SLOW, Pipeline
 from kvorum.session.session import Session
 
 RUN_ID_BYTES = 20
+MULTIPLEXING = "epoll" if hasattr(Reactor, "serve") else "asyncio"  # the plain reactor leaves waiting to the loop
 LOOPBACK = ("127.0.0.1",)
 LEAST_CLIENT_LIMIT_BYTES = 128 * 1024  # with less nobody could so much as set it to more
 
@@ -230,7 +231,8 @@ class AsyncServer:
         config = self.config
         config.on_change("bind", self._move_addresses)
         config.on_change("port", self._move_port)
-        self.context.info_providers["server"] = lambda: {"tcp_port": self.port}
+        self.context.info_providers["server"] = lambda: {"tcp_port": self.port, "multiplexing_api": MULTIPLEXING}
+        self.context.info_providers["clients"] = lambda: {"maxclients": self.reactor.max_clients}
         self.reactor.attach(loop)
         self._cron.start(loop)
 
