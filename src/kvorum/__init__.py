@@ -1,4 +1,4 @@
-"""kvorum: a Redis-compatible key-value server, durable, replicated and sharded.
+"""kvorum: a Redis-compatible key-value server that keeps its data in memory.
 
 >>> import kvorum
 >>> with kvorum.Server() as server:

@@ -1,8 +1,11 @@
 """Redis' way of splitting a line into words and of writing a word so that it splits back.
 
-Configuration files, inline commands and interactive clients share these rules: words stand between white space; double
+Configuration files share these rules with interactive clients: words stand between white space; double
 quotes understand ``\\n \\r \\t \\b \\a \\xHH`` and a backslash before any other byte; single quotes understand only
 ``\\'``; a closing quote must be followed by white space or the end.
+
+Inline commands are split by ``kvorum.resp.parser``, by the same rules but one: there a NUL is a byte like any other. Its
+compiled form reads the words where they lie in the buffer.
 """
 
 from __future__ import annotations

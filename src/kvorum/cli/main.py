@@ -22,7 +22,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(KVORUM_VERSION, prog_name="kvorum", message="%(prog)s %(version)s")
 def program() -> None:
-    """A Redis-compatible, durable, replicated key-value server."""
+    """A Redis-compatible key-value server that keeps its data in memory."""
 
 
 program.add_command(ServerCommand())

@@ -1,10 +1,10 @@
 """Where the memory is: the one computation behind INFO memory, MEMORY STATS and MEMORY DOCTOR.
 
 *Used* memory is what the server accounts for itself: the keyspace (entries, tables, values, to the byte that malloc
-gave) and the clients' buffers, which cron measures every second. It is just what ``maxmemory`` limits. The interpreter,
-code and libraries are not part of it; they were there before the first key and show up as the process' resident size
-at start (``startup_rss_bytes``). So the fields about the allocator compare used memory with what the process has grown
-by, and ``rss_overhead_*`` shows the rest.
+gave) and the clients' buffers, counted as they change while a memory limit is set, else measured every second. It is
+just what ``maxmemory`` limits. The interpreter, code and libraries are not part of it; they were there before the
+first key and show up as the process' resident size at start (``startup_rss_bytes``). So the fields about the
+allocator compare used memory with what the process has grown by, and ``rss_overhead_*`` shows the rest.
 """
 
 from __future__ import annotations

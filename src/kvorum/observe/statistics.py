@@ -66,7 +66,8 @@ class Statistics:
         self.error_replies = 0
         self.peak_memory_bytes = 0
         self.expire_cycle_ns = 0
-        self.client_buffer_bytes = 0  # of all clients: counted as they change with a memory limit, else measured by cron
+        # Of all clients: counted as they change while a memory limit is set, else as cron measured them last.
+        self.client_buffer_bytes = 0
         self.startup_memory_bytes = 0
         self.startup_rss_bytes = 0
 
