@@ -17,7 +17,10 @@ Converse = Callable[..., tuple[list[Reply], list[Reply]]]
 
 @pytest.fixture
 def servers(redis_server: RedisServer, kvorum_server: KvorumServer) -> tuple[RedisServer, KvorumServer]:
-    """The oracle and ours."""
+    """The oracle and ours, both empty."""
+    for server in (redis_server, kvorum_server):
+        with Wire(server.host, server.port) as wire:
+            wire.ask(b"FLUSHALL")
     return redis_server, kvorum_server
 
 
