@@ -15,4 +15,5 @@ cdef class SystemClock(Clock):
     cdef uint64_t anchor_ticks
     cdef long long anchor_ns
     cdef uint64_t ns_per_tick       # times 2**32
+    cdef uint64_t longest_ticks     # since the anchor; beyond it the calibration is too old
     cdef long long last_ns

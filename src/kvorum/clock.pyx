@@ -36,6 +36,9 @@ CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource
 cdef enum:
     SHORTEST_NS = 20 * 1000 * 1000      # between two calibrations, for a factor that is exact enough
     TOLERANCE_NS = 1000 * 1000
+    STEADINESS = 20000                  # two readings that belong together lie at most 1/20000 of the interval apart
+
+cdef uint64_t LONGEST_NS = 1000 * 1000 * 1000   # after a calibration, then the kernel is asked again
 
 
 cdef inline long long kernel_ns() noexcept nogil:
@@ -71,10 +74,11 @@ cdef class SystemClock(Clock):
 
     cpdef long long monotonic_ns(self):
         cdef long long now_ns
-        if not self.counting:
+        cdef uint64_t ticks = kvorum_ticks() - self.anchor_ticks
+        if not self.counting or ticks > self.longest_ticks:     # also if the counter went back: the difference wraps round
             now_ns = kernel_ns()
         else:
-            now_ns = self.anchor_ns + <long long>kvorum_scale(kvorum_ticks() - self.anchor_ticks, self.ns_per_tick)
+            now_ns = self.anchor_ns + <long long>kvorum_scale(ticks, self.ns_per_tick)
         if now_ns < self.last_ns:
             return self.last_ns     # a new calibration may set it back by some nanoseconds
         self.last_ns = now_ns
@@ -89,8 +93,8 @@ cdef class SystemClock(Clock):
         ticks = kvorum_ticks()
         now_ns = kernel_ns()
         elapsed_ns = now_ns - self.anchor_ns
-        if elapsed_ns < SHORTEST_NS:
-            return
+        if elapsed_ns < SHORTEST_NS or kvorum_ticks() - ticks > (ticks - self.anchor_ticks) // STEADINESS:
+            return      # too soon, or held up between the two readings: at the next tick
         if ticks <= self.anchor_ticks or (
             self.counting
             and abs(<long long>kvorum_scale(ticks - self.anchor_ticks, self.ns_per_tick) - elapsed_ns) > TOLERANCE_NS
@@ -98,6 +102,7 @@ cdef class SystemClock(Clock):
             self.counter_trusted = self.counting = False
             return
         self.ns_per_tick = kvorum_factor(elapsed_ns, ticks - self.anchor_ticks)
+        self.longest_ticks = (LONGEST_NS << 32) // self.ns_per_tick
         self.anchor_ticks = ticks
         self.anchor_ns = now_ns
         self.counting = True

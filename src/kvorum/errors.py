@@ -46,6 +46,7 @@ INVALID_CURSOR = b"ERR invalid cursor"
 DB_OUT_OF_RANGE = b"ERR DB index is out of range"
 
 # Admission
+INTERNAL = b"ERR internal error, see the server's log"
 NO_AUTHENTICATION = b"NOAUTH Authentication required."
 WRONG_PASSWORD = b"WRONGPASS invalid username-password pair or user is disabled."
 LOADING = b"LOADING Redis is loading the dataset in memory"
@@ -87,6 +88,7 @@ def config_rewrite_failed(reason: bytes) -> bytes:
 MUST_BE_POSITIVE = b"ERR value is out of range, must be positive"
 TIMEOUT_NOT_AN_INTEGER = b"ERR timeout is not an integer or out of range"
 TIMEOUT_NEGATIVE = b"ERR timeout is negative"
+TIMEOUT_OUT_OF_RANGE = b"ERR timeout is out of range"
 
 
 def out_of_bounds(lowest: int, highest: int) -> bytes:

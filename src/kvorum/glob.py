@@ -27,6 +27,10 @@ MAX_COMPILED_TOKENS = 1024
 _STAR = None
 _ANY = frozenset(range(256))
 _Token = frozenset[int] | None
+_SPECIAL = re.compile(rb"[*?\[\\]")
+# A set of one letter, as it stands and in both cases: made once, since a pattern may be as long as a request.
+_ONE = [frozenset((byte,)) for byte in range(256)]
+_BOTH = [frozenset(bytes((byte,)).lower() + bytes((byte,)).upper()) for byte in range(256)]
 
 
 class Glob:
@@ -37,7 +41,11 @@ class Glob:
     def __init__(self, pattern: bytes, ignore_case: bool = False) -> None:
         self.pattern = pattern
         self.is_everything = pattern == b"*"
-        self.matches: Callable[[bytes], bool] = _matcher(_tokens(pattern, ignore_case))
+        self.matches: Callable[[bytes], bool] = (
+            pattern.__eq__
+            if not ignore_case and not _SPECIAL.search(pattern)
+            else _matcher(_tokens(pattern, ignore_case))
+        )
 
     def __repr__(self) -> str:
         return f"Glob({self.pattern!r})"
@@ -67,7 +75,7 @@ def _tokens(pattern: bytes, ignore_case: bool) -> list[_Token]:
             if byte == 92 and at + 1 < len(pattern):  # backslash
                 at += 1
                 byte = pattern[at]
-            tokens.append(_both_cases(byte) if ignore_case else frozenset((byte,)))
+            tokens.append(_BOTH[byte] if ignore_case else _ONE[byte])
         at += 1
     return tokens
 
@@ -87,7 +95,7 @@ def _read_set(pattern: bytes, at: int, ignore_case: bool) -> tuple[frozenset[int
             members |= _range(pattern[at], pattern[at + 2], ignore_case)
             at += 3
         else:
-            members |= _both_cases(pattern[at]) if ignore_case else {pattern[at]}
+            members |= _BOTH[pattern[at]] if ignore_case else _ONE[pattern[at]]
             at += 1
     return _ANY - members if negated else frozenset(members), at + 1
 
@@ -106,10 +114,6 @@ def _signed(byte: int) -> int:
 
 def _lower(character: int) -> int:
     return character + 32 if 65 <= character <= 90 else character
-
-
-def _both_cases(byte: int) -> frozenset[int]:
-    return frozenset(bytes((byte,)).lower() + bytes((byte,)).upper())
 
 
 def _matcher(tokens: list[_Token]) -> Callable[[bytes], bool]:

@@ -10,11 +10,17 @@ compiled form reads the words where they lie in the buffer.
 
 from __future__ import annotations
 
+import re
+
 _BLANKS = b" \t\n\r\v\f"
 # Only these end a word that is not quoted; the other two blanks are skipped between words but belong to one they touch.
 _ENDS_OF_WORD = b" \n\r\t\0"
 _ESCAPES = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("b"): 8, ord("a"): 7}
 _WRITTEN_ESCAPES = {10: b"\\n", 13: b"\\r", 9: b"\\t", 7: b"\\a", 8: b"\\b", 34: b'\\"', 92: b"\\\\"}
+_WRITTEN = [
+    _WRITTEN_ESCAPES.get(byte) or (bytes((byte,)) if 32 <= byte < 127 else b"\\x%02x" % byte) for byte in range(256)
+]
+_PLAIN = re.compile(rb"[ !#-\[\]-~]*")  # nothing to escape: MONITOR quotes all that every client sends
 _HEXADECIMAL = b"0123456789abcdefABCDEF"
 
 
@@ -38,15 +44,9 @@ def split_words(line: bytes) -> list[bytes]:
 
 def quote(word: bytes) -> bytes:
     """``word`` in double quotes, as redis-server writes it into files and listings."""
-    written = bytearray(b'"')
-    for byte in word:
-        if byte in _WRITTEN_ESCAPES:
-            written += _WRITTEN_ESCAPES[byte]
-        elif 32 <= byte < 127:
-            written.append(byte)
-        else:
-            written += b"\\x%02x" % byte
-    return bytes(written + b'"')
+    if _PLAIN.fullmatch(word):
+        return b'"' + word + b'"'
+    return b'"' + b"".join(map(_WRITTEN.__getitem__, word)) + b'"'
 
 
 def _read_word(line: bytes, at: int) -> tuple[bytes, int]:

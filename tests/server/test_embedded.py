@@ -12,6 +12,7 @@ import redis.asyncio
 
 import kvorum
 from kvorum.errors import StartupError
+from kvorum.net.selector import ReactorLoop
 from kvorum.testing.process import free_port
 
 
@@ -152,3 +153,14 @@ def test_info_tells_how_many_clients_fit() -> None:
     with kvorum.Server(maxclients=2_000_000_000) as server, redis.Redis(port=server.port) as client:
         assert client.info("clients")["maxclients"] == server.server.reactor.max_clients < 2_000_000_000
         assert client.info("server")["multiplexing_api"] in ("epoll", "asyncio")
+
+
+def test_two_servers_in_one_loop_of_our_own() -> None:
+    async def scenario() -> None:
+        async with kvorum.AsyncServer() as one, kvorum.AsyncServer() as two:
+            for server in (one, two, one):
+                async with redis.asyncio.Redis(port=server.port) as client:
+                    assert await client.incr("count") in (1, 2)
+
+    with asyncio.Runner(loop_factory=ReactorLoop) as runner:
+        runner.run(scenario())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -65,3 +66,29 @@ def test_replies_of_mixed_pipelines(
             replies.append(getattr(reply, "text", reply))
     connection.disconnect()
     assert replies == expected
+
+
+def test_a_limit_that_is_lifted_in_the_middle_of_a_pipeline(
+    start_kvorum: Callable[..., KvorumServer], connect: Callable[..., redis.Redis]
+) -> None:
+    client = connect(start_kvorum("--client-output-buffer-limit", "normal 3mb 0 0"))
+    client.set("big", b"v" * 100_000)
+    with client.pipeline(transaction=False) as pipeline:
+        pipeline.config_set("client-output-buffer-limit", "normal 0 0 0")
+        for _ in range(50):
+            pipeline.get("big")
+        pipeline.ping()
+        replies = pipeline.execute()
+    assert replies[1:] == [b"v" * 100_000] * 50 + [True]
+
+
+def test_everything_is_answered_to_a_client_that_has_said_all(start_kvorum: Callable[..., KvorumServer]) -> None:
+    count = 12_000
+    server = start_kvorum()
+    with socket.create_connection((server.host, server.port)) as wire:
+        wire.sendall(b"PING\n" * count)
+        wire.shutdown(socket.SHUT_WR)
+        received = bytearray()
+        while piece := wire.recv(65536):
+            received += piece
+    assert received == b"+PONG\r\n" * count

@@ -35,5 +35,6 @@ cdef class Call:
     cpdef propagate_set_until(self, Py_ssize_t key, Py_ssize_t value, long long expire_ms)
     cpdef propagate_expire_at(self, Py_ssize_t key, long long expire_ms)
     cpdef finish(self, Effects effects)
+    cdef int log(self, Effects effects) except -1
     cdef list expiring_words(self)
     cpdef forget(self)

@@ -89,10 +89,19 @@ cdef class Call:
         self.expire_ms = expire_ms
 
     cpdef finish(self, Effects effects):
+        cdef Py_ssize_t mark = effects.batch.pending
+        try:
+            self.log(effects)
+        except BaseException:
+            effects.undo(mark)
+            self.forget()
+            raise
+
+    cdef int log(self, Effects effects) except -1:
         if self.dirty == 0 and not self.effects and not effects.removals:
             effects.in_command = False      # an ordinary read
             self.rewritten = False
-            return
+            return 0
         if self.expiring_key and not self.effects and not effects.removals:
             effects.finish_expiring(
                 self.db.index, self.argv[self.expiring_key],
@@ -107,6 +116,7 @@ cdef class Call:
                 group = group + [(self.db.index, self.args)]
             effects.finish_group(group)
         self.forget()
+        return 0
 
     cdef list expiring_words(self):
         cdef bytes moment = b"%d" % self.expire_ms

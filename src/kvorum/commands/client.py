@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from kvorum import errors
-from kvorum.commands.arguments import integer, timeout_ms
+from kvorum.commands.arguments import INT64_MAX, integer, timeout_ms
 from kvorum.commands.connection import check_name, is_word
 from kvorum.commands.spec import Block, Flag, Group, Integer, OneOf, String, Token
 from kvorum.errors import CommandError
@@ -402,7 +402,10 @@ def client_pause(call: Call, args: list[bytes]) -> Status:
     mode = args[1].lower() if len(args) == 2 else b"all"
     if mode not in (b"write", b"all"):
         raise CommandError(errors.BAD_PAUSE_MODE)
-    call.server.pipeline.pause(call.now_ms + timeout_ms(args[0]), writes_only=mode == b"write")
+    duration_ms = timeout_ms(args[0])
+    if duration_ms > INT64_MAX - call.now_ms:
+        raise CommandError(errors.TIMEOUT_OUT_OF_RANGE)
+    call.server.pipeline.pause(call.now_ms + duration_ms, writes_only=mode == b"write")
     return OK
 
 

@@ -5,6 +5,7 @@ They touch no key, so they have no effects and wait for nothing. All of their st
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from kvorum import errors
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 CONNECTION = Group("connection")
 
 PROTOCOLS = (2, 3)
+PRINTABLE = re.compile(rb"[!-~]*")
 
 PONG = Status(b"PONG")
 RESET = Status(b"RESET")
@@ -38,7 +40,7 @@ def check_name(name: bytes) -> bytes:
 
 def is_word(text: bytes) -> bool:
     """Whether all bytes are printable ASCII other than the space; empty is fine."""
-    return all(0x21 <= byte <= 0x7E for byte in text)
+    return PRINTABLE.fullmatch(text) is not None
 
 
 @CONNECTION.command(

@@ -54,6 +54,7 @@ DEFAULT_SCAN_COUNT = 10
 KEYS_STEP = 1000
 MAX_CURSOR = 2**64 - 1
 CURSOR = re.compile(rb"[+-]?[0-9]+")
+MAX_CURSOR_TEXT = 64  # leading zeros and spaces included; Python refuses to read very long numbers
 
 # What the keyspace, and TTL, say instead of a time.
 NO_EXPIRY = -1
@@ -212,7 +213,7 @@ def scan_cursor(word: bytes) -> int:
     """An unsigned number of 64 bits; as C's ``strtoul`` it wraps a negative one, and nothing at all is 0."""
     if not word:
         return 0
-    if CURSOR.fullmatch(word):
+    if len(word) <= MAX_CURSOR_TEXT and CURSOR.fullmatch(word):
         cursor = int(word)
         if -MAX_CURSOR <= cursor <= MAX_CURSOR:
             return cursor & MAX_CURSOR

@@ -21,5 +21,6 @@ cdef class Effects:
     cdef int append_argv(self, int database, const Span* argv, Py_ssize_t argc) except -1
     cdef int finish(self, int database, Span raw, const Span* argv, Py_ssize_t argc) except -1
     cdef int finish_expiring(self, int database, Span key, Span value, long long expire_ms) except -1
+    cdef int undo(self, Py_ssize_t mark) except -1
     cpdef finish_group(self, list group)
     cpdef commit(self)

@@ -97,6 +97,14 @@ cdef class Effects:
         self.commands += 1
         return 0
 
+    cdef int undo(self, Py_ssize_t mark) except -1:
+        """Take back what was appended since the batch had ``mark`` bytes: half a command must never be logged."""
+        self.batch.rewind(mark)
+        self.database = -1
+        self.removals = []
+        self.in_command = False
+        return 0
+
     cpdef finish_group(self, list group):
         self.in_command = False
         if self.removals:

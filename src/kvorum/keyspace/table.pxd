@@ -5,6 +5,7 @@ from kvorum.keyspace.entry cimport Entry
 from kvorum.keyspace.slab cimport Heap
 from kvorum.keyspace.payload cimport Payload
 from kvorum.keyspace.store cimport Store
+from kvorum.keyspace.walk cimport Place
 from kvorum.resp.span cimport Span
 
 cdef enum:
@@ -93,3 +94,4 @@ cdef class Database:
     ) except -1
     cdef object load(self, Entry* entry)
     cdef list gather(self, uint64_t* cursor, long long count, list due)
+    cdef int sample_from(self, Place* place, int count, int measure, list sample) except -1

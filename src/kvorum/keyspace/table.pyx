@@ -1119,7 +1119,6 @@ cdef class Database:
         """Up to ``count`` keys, each as (score, key): the higher the score, the better to lose it."""
         cdef list sample = []
         cdef Entry* entry
-        cdef Bucket* bucket
         cdef Place place
         cdef uint64_t rank
         cdef int i
@@ -1133,15 +1132,26 @@ cdef class Database:
         # Neighbours in the order of the hash are as good as independent draws, and cost one walk.
         place.slot = random_slot(self.store, &self.keyspace.random_state, &rank)
         place.hash = random_bits(&self.keyspace.random_state)
-        while len(sample) < count and seek(self.store, &place):
-            bucket = step(self.store, &place)
+        self.sample_from(&place, count, measure, sample)
+        if not sample:
+            # The walk began behind the last entry of all: there is one before that.
+            place.slot = place.hash = 0
+            self.sample_from(&place, count, measure, sample)
+        return sample
+
+    cdef int sample_from(self, Place* place, int count, int measure, list sample) except -1:
+        cdef Entry* entry
+        cdef Bucket* bucket
+        cdef int i
+        while len(sample) < count and seek(self.store, place):
+            bucket = step(self.store, place)
             while bucket != NULL and len(sample) < count:
                 for i in range(BUCKET_ENTRIES):
                     if bucket.present >> i & 1 and len(sample) < count:
                         entry = <Entry*>bucket.entries[i]
                         sample.append((score_of(self.keyspace, entry, measure), key_bytes(entry)))
                 bucket = overflow_of(bucket)
-        return sample
+        return 0
 
     def evict(self, bytes key not None, bint volatile_only=False):
         cdef Span span = span_of(key)
@@ -1222,9 +1232,11 @@ cdef int64_t score_of(Keyspace keyspace, Entry* entry, int measure) noexcept:
 
 
 cdef Entry* entry_with_key(Heap* heap, Entry* entry, Span key) noexcept:
-    """A copy under another key; a reference is copied, not counted. NULL: no memory."""
+    """A copy under another key; a reference is copied, not counted. NULL: no memory, or a key beyond 4 GiB."""
     cdef Payload payload
     cdef Entry* fresh
+    if key.size > <Py_ssize_t>0xFFFFFFFFu:
+        return NULL
     payload_of(&payload, entry)
     fresh = new_entry(heap, key.data, <uint32_t>key.size, expiry_or_never(entry), &payload)
     if fresh != NULL:

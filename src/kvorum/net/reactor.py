@@ -8,9 +8,9 @@ What it promises, in both forms:
 
 - *Order.* Requests of one connection are executed in the order in which they came, and answered in that order. A
   session that is held back (CLIENT PAUSE, blocking commands) goes on with the very request that it stopped at.
-- *Fairness.* In one round a connection executes at most ``MAX_REQUESTS`` requests and sends about ``MAX_SENT`` bytes;
-  what is left is taken up after all others had their turn. However fast one client pipelines, the others are served,
-  and the asyncio loop with everything else in the process (timers, peers, HTTP) gets its turn.
+- *Fairness.* In one round a connection executes at most ``MAX_REQUESTS`` requests, for about ``SHARE_NS``, and sends about
+  ``MAX_SENT`` bytes; what is left is taken up after all others had their turn. However fast one client pipelines, the
+  others are served, and the asyncio loop with everything else in the process (timers, peers, HTTP) gets its turn.
 - *Bounds.* Input that is not executed yet is bounded by ``query_buffer_limit``. Replies that a client does not read are
   bounded by ``output_hard_limit`` and ``output_soft_limit`` (client-output-buffer-limit); and without such limits a
   client whose unread replies exceed ``OUTPUT_HIGH_WATER`` is not executed further until it has read down to
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 # Work per round. What is left over is taken up in the next round, after the others.
 MAX_ACCEPTS = 1000  # per ready listener
 MAX_REQUESTS = 512  # per connection; an eighth of the compiled twin's, as each takes so much longer
+SHARE_NS = 5_000_000  # time for one connection
 MAX_SENT = 4 * 1024 * 1024  # bytes per connection
 SEND_PIECE = 256 * 1024  # bytes given to a transport at once: what it cannot send it copies
 OUTPUT_HIGH_WATER = 64 * 1024 * 1024
@@ -202,6 +203,7 @@ class Connection(asyncio.Protocol):
             self.read_on(True)
             return
         count = 0
+        until_ns = now_ns + SHARE_NS
         while True:
             status = self.parser.next()
             if status == NEED_MORE:
@@ -218,7 +220,7 @@ class Connection(asyncio.Protocol):
             if self.closed or not self.may_execute():
                 break
             count += 1
-            if count >= MAX_REQUESTS:
+            if count >= MAX_REQUESTS or now_ns >= until_ns:
                 self.mark_pending()
                 break
         self.read_on(not self.pending)
@@ -321,8 +323,8 @@ class Connection(asyncio.Protocol):
 
     def give_up(self, error: Exception) -> None:
         """Memory that cannot be had, or a bug: one client pays for it, not all."""
-        self.reactor.context.log.exception("client closed: " + type(error).__name__, address=text(self.peer))
         self.close()
+        self.reactor.context.log.exception("client closed: " + type(error).__name__, address=text(self.peer))
 
     # What sessions and commands call
 

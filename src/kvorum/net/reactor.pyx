@@ -3,7 +3,7 @@
 import os
 
 from cpython.object cimport PyObject
-from libc.errno cimport EAGAIN, EINTR, EMFILE, ENFILE, errno as c_errno
+from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, errno as c_errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen
@@ -126,6 +126,7 @@ cdef enum:
     MAX_EVENTS = 512
     MAX_ACCEPTS = 1000              # per ready listener and round
     MAX_REQUESTS = 4096             # per connection and round
+    SHARE_NS = 5 * 1000 * 1000      # time for one connection and round
     PREFETCHED = 16                 # requests at a time
     MAX_VECTOR = 64                 # segments per sendmsg
     MAX_SENT = 4 * 1024 * 1024      # bytes per connection and round
@@ -203,6 +204,9 @@ cdef class Connection(Watched):
             if count < 0 and (c_errno == EAGAIN or c_errno == EINTR):
                 self.parser.settle()
                 return 0
+            if count == 0 and self.pending:
+                self.parser.settle()            # it has said all; what it said is still to be answered
+                return 0
             self.close()
             return 0
         self.reactor.reads += 1
@@ -224,6 +228,7 @@ cdef class Connection(Watched):
         cdef Session session = self.session
         cdef Pipeline pipeline = self.reactor.pipeline
         cdef long long now_ns = self.reactor.clock.monotonic_ns()
+        cdef long long until_ns = now_ns + SHARE_NS
         cdef int status
         cdef int count = 0
         cdef int ahead = 0              # requests to come whose keys are on their way into the cache
@@ -257,11 +262,13 @@ cdef class Connection(Watched):
                 break
             if self.writer.pending > enough:
                 self.check_output_limit()       # also who reads: so much is not even to pile up
+                if not self.closed and self.writer.pending <= OUTPUT_HIGH_WATER:
+                    self.mark_pending()         # the limit has just been lifted
                 break
             if session.held_by is not None:
                 break
             count += 1
-            if count >= MAX_REQUESTS:
+            if count >= MAX_REQUESTS or now_ns >= until_ns:
                 self.mark_pending()
                 break
         if self.writer.pending or session.closing:
@@ -387,9 +394,12 @@ cdef class Connection(Watched):
             self.close()
 
     def give_up(self, Exception error):
-        self.reactor.context.log.exception(
-            "client closed: " + type(error).__name__, address=self.peer.decode("utf-8", "replace"))
-        self.close()
+        self.close()                            # first, since it frees memory and nothing can prevent it
+        try:
+            self.reactor.context.log.exception(
+                "client closed: " + type(error).__name__, address=self.peer.decode("utf-8", "replace"))
+        except Exception:
+            pass                                # no memory for a line in the log: the others are served on
 
     def close(self):
         """Close now; a second time changes nothing."""
@@ -449,7 +459,7 @@ cdef class Reactor:
     def attach(self, loop):
         """Be served by ``loop``: by its selector if that knows reactors (see ``selector.py``), else as one of its readers."""
         host = getattr(loop, "reactor_selector", None)
-        if host is None:
+        if host is None or host.reactor is not None:        # a second server in the same loop
             loop.add_reader(self.epoll_fd, self.step)
         else:
             self.loop_watch = Watched(host.fileno(), LOOP)
@@ -458,11 +468,11 @@ cdef class Reactor:
 
     def detach(self, loop):
         host = getattr(loop, "reactor_selector", None)
-        if host is None:
-            loop.remove_reader(self.epoll_fd)
-        elif host.reactor is self:
+        if host is not None and host.reactor is self:
             host.reactor = None
             self.watch(self.loop_watch, EPOLL_CTL_DEL, 0)
+        else:
+            loop.remove_reader(self.epoll_fd)
 
     def wake(self):
         cdef uint64_t one = 1
@@ -522,9 +532,9 @@ cdef class Reactor:
             size = sizeof(address)
             fd = accept4(listener.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
             if fd < 0:
-                if c_errno == EINTR:
+                if c_errno == EINTR or c_errno == ECONNABORTED:
                     continue
-                if c_errno == EMFILE or c_errno == ENFILE:
+                if c_errno != EAGAIN:
                     # Level-triggered: without a rest the loop would spin on a backlog that it cannot take.
                     self.pause_accepting(os.strerror(c_errno))
                 return 0
@@ -626,6 +636,7 @@ cdef class Reactor:
         cdef int ready
         cdef int index
         cdef long long executed
+        cdef long long let_go_ns
         ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
         if ready == 0 and wait_ms != 0:
             with nogil:
@@ -637,6 +648,7 @@ cdef class Reactor:
         if ready <= 0 and not self.pending and not self.dirty:
             return False
         executed = self.pipeline.commands
+        let_go_ns = self.clock.monotonic_ns() + STEP_NS
         for index in range(ready):
             watched = <Watched><PyObject*>self.events[index].data.ptr
             flags = self.events[index].events
@@ -648,8 +660,10 @@ cdef class Reactor:
                         (<Connection>watched).read()
                 except Exception as error:      # memory that cannot be had, or a bug: one client pays for it, not all
                     (<Connection>watched).give_up(error)
-                if self.clients_exceed_limit():
-                    self.let_go()               # what can be sent must not make anybody look big
+                if self.clients_exceed_limit() or (self.dirty and self.clock.monotonic_ns() >= let_go_ns):
+                    # What can be sent must not make anybody look big, nor wait for a round of slow commands.
+                    self.let_go()
+                    let_go_ns = self.clock.monotonic_ns() + STEP_NS
             elif watched.kind == LISTENER:
                 self.accept(<Listener>watched)
             elif watched.kind == LOOP:
@@ -660,7 +674,7 @@ cdef class Reactor:
         if self.pending:
             self.work_pending()
         self.end_turn()
-        self.pipelined = self.pipeline.commands - executed >= PIPELINED * ready
+        self.pipelined = ready > 0 and self.pipeline.commands - executed >= PIPELINED * ready
         return True
 
     cdef int work_pending(self) except -1:
@@ -682,7 +696,10 @@ cdef class Reactor:
     cdef int end_turn(self) except -1:
         self.let_go()
         if self.counting:
-            self.weigh_clients()
+            try:
+                self.weigh_clients()
+            except Exception:
+                self.context.log.exception("clients not weighed")
         if self.graveyard:
             self.bury()
         return 0

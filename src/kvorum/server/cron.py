@@ -53,10 +53,14 @@ class Cron:
         now_ms = context.pipeline.set_time()
         self.ticks += 1
         delay_s = 1 / context.config.hz
-        if not context.debug.cron_paused:
-            delay_s = min(delay_s, self._work(now_ms, now_ns))
-        if self._loop is not None:
-            self._timer = self._loop.call_later(delay_s, self._tick)
+        try:
+            if not context.debug.cron_paused:
+                delay_s = min(delay_s, self._work(now_ms, now_ns))
+        except Exception:
+            context.log.exception("background work failed")  # the next tick comes all the same
+        finally:
+            if self._loop is not None:
+                self._timer = self._loop.call_later(delay_s, self._tick)
 
     def _work(self, now_ms: int, now_ns: int) -> float:
         """All that is due; how soon what was left over should go on, in seconds."""
@@ -73,8 +77,8 @@ class Cron:
         if now_ns >= self._next_second_ns:
             self._next_second_ns = now_ns + 1_000_000_000
             self._each_second()
-        if context.memory.limited:
-            context.memory.make_room()
+        if context.memory.over and context.memory.make_room() and not context.pipeline.gates & PAUSED:
+            again_s = EAGER_TICK_S
         if context.keyspace.free_some(FREE_PER_TICK) > 0:
             again_s = EAGER_TICK_S
         context.statistics.sample(now_ns)

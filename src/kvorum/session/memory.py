@@ -45,12 +45,17 @@ class MemoryLimit:
         self.refresh()
         self.make_room()
 
+    @property
+    def over(self) -> bool:
+        """Whether the dataset takes more than it may: one call of ``make_room`` does only so much."""
+        return self.limited and self._context.keyspace.used_bytes > self._context.pipeline.memory_limit_bytes
+
     def used_bytes(self) -> int:
         """What counts against the limit: entries, tables and values, and the clients' buffers as last measured."""
         return self._context.keyspace.used_bytes + self._context.statistics.client_buffer_bytes
 
     def make_room(self) -> bool:
-        """Evict until the limit is kept; False if the policy leaves nothing to evict.
+        """Evict until the limit is kept, or for a moment; False if the policy leaves nothing to evict.
 
         While CLIENT PAUSE holds writes back nothing is evicted either: the dataset stands still.
         """

@@ -7,6 +7,7 @@ from kvorum.commands.index cimport CommandIndex
 from kvorum.commands.command cimport Command
 from kvorum.journal.effects cimport Effects
 from kvorum.keyspace.table cimport Keyspace
+from kvorum.resp.writer cimport Writer
 from kvorum.session.session cimport Session
 
 
@@ -27,7 +28,7 @@ cdef class Pipeline:
     cdef public bint pause_writes_only
     cdef public list held
 
-    @cython.locals(call=Call, command=Command, end_ns=cython.longlong, now_ms=cython.longlong, failed=cython.bint)
+    @cython.locals(call=Call, command=Command, reply=Writer, mark=cython.Py_ssize_t, end_ns=cython.longlong, now_ms=cython.longlong, failed=cython.bint)
     cpdef long long run(self, Session session, long long start_ns) except? -2
 
     @cython.locals(gates=cython.int)

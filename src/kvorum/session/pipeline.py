@@ -103,6 +103,8 @@ class Pipeline:
             if admitted != 1:
                 return self.clock.monotonic_ns() if admitted == 0 else HELD
         failed = False
+        reply = call.reply
+        mark = reply.pending
         self.effects.begin()
         try:
             if command.raw:
@@ -116,13 +118,15 @@ class Pipeline:
                     self._count_error(result)
         except CommandError as error:
             failed = True
-            call.reply.value(error)
+            reply.rewind(mark)
+            reply.value(error)
             self._count_error(error)
         except Exception:
             failed = True
+            reply.rewind(mark)  # half a reply would leave the client waiting for the rest
             self.server.log.exception("command failed", command=command.name.decode())
-            internal = CommandError(b"ERR internal error, see the server's log")
-            call.reply.value(internal)
+            internal = CommandError(errors.INTERNAL)
+            reply.value(internal)
             self._count_error(internal)
         call.finish(self.effects)
         end_ns = self.clock.monotonic_ns()
@@ -160,8 +164,7 @@ class Pipeline:
             return self._refuse(session, command, errors.LOADING)
         if self.gates & PAUSED and self._pause_applies(session, command):
             return HELD
-        if gates & NO_TOUCH:
-            self.keyspace.no_touch = command.name != b"touch"
+        self.keyspace.no_touch = bool(gates & NO_TOUCH) and command.name != b"touch"
         return 1
 
     def _forbidden(self, session: Session, command: Command) -> bytes | None:
@@ -202,6 +205,7 @@ class Pipeline:
         held, self.held = self.held, []
         for session in held:
             session.held_by = None
+        for session in held:
             session.connection.resume()
 
     def forget(self, session: Session) -> None:
