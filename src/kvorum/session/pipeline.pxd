@@ -28,7 +28,9 @@ cdef class Pipeline:
     cdef public bint pause_writes_only
     cdef public list held
 
-    @cython.locals(call=Call, command=Command, reply=Writer, mark=cython.Py_ssize_t, end_ns=cython.longlong, now_ms=cython.longlong, failed=cython.bint)
+    @cython.locals(
+        call=Call, command=Command, reply=Writer, mark=cython.Py_ssize_t, end_ns=cython.longlong, now_ms=cython.longlong,
+        failed=cython.bint)
     cpdef long long run(self, Session session, long long start_ns) except? -2
 
     @cython.locals(gates=cython.int)
