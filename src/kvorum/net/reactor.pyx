@@ -311,6 +311,8 @@ cdef class Connection(Watched):
 
     def written(self):
         """Something was written to the session's reply from outside of its own commands."""
+        if self.wants_write:
+            self.check_output_limit()       # it does not read what it has: nothing else would look before the next cron
         self.mark_dirty()
         self.reactor.wake()
 
