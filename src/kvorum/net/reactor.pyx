@@ -1,6 +1,7 @@
 """The compiled reactor: see ``reactor.py`` for what it promises and why it is shaped like this."""
 
 import os
+from contextlib import suppress
 
 from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, errno as c_errno
@@ -31,10 +32,9 @@ cdef extern from *:
 
     static void spin(long ns) {
         struct timespec began, now;
-        clock_gettime(CLOCK_MONOTONIC, &began);
-        do
-            clock_gettime(CLOCK_MONOTONIC, &now);
-        while ((now.tv_sec - began.tv_sec) * 1000000000L + now.tv_nsec - began.tv_nsec < ns);
+        for (clock_gettime(CLOCK_MONOTONIC, &began), now = began;
+             (now.tv_sec - began.tv_sec) * 1000000000L + now.tv_nsec - began.tv_nsec < ns;
+             clock_gettime(CLOCK_MONOTONIC, &now)) ;
     }
     """
     void spin(long ns) nogil
@@ -397,11 +397,9 @@ cdef class Connection(Watched):
 
     def give_up(self, Exception error):
         self.close()                            # first, since it frees memory and nothing can prevent it
-        try:
+        with suppress(Exception):               # no memory for a line in the log: the others are served on
             self.reactor.context.log.exception(
                 "client closed: " + type(error).__name__, address=self.peer.decode("utf-8", "replace"))
-        except Exception:
-            pass                                # no memory for a line in the log: the others are served on
 
     def close(self):
         """Close now; a second time changes nothing."""
