@@ -10,8 +10,6 @@ cdef class Call:
     cdef Span* argv
     cdef readonly Py_ssize_t argc
     cdef Span raw
-    cdef Span* loaded           # argv of a request that did not come from a parser
-    cdef list loaded_arguments
     cdef public Keyspace keyspace
     cdef public Database db
     cdef public object session
@@ -28,7 +26,6 @@ cdef class Call:
     cdef readonly list effects
 
     cdef int begin(self, Parser parser) except -1
-    cpdef load(self, list arguments)
     cpdef bytes arg(self, Py_ssize_t index)
     cpdef long long integer(self, Py_ssize_t index) except? -1
     cpdef changed(self, Py_ssize_t count=*)

@@ -8,7 +8,6 @@ Effects. A handler that changed the keyspace says so:
 
 - ``changed(n)``: n things changed; the request itself, word for word, is the effect.
 - ``propagate(b"SET", key, ...)``: this command is the effect instead (several calls form one atomic batch).
-- ``propagate_nothing()``: whatever changed leaves no effect (for example when a sub-operation already logged it).
 """
 
 from __future__ import annotations
@@ -60,12 +59,6 @@ class Call:
         self.argc = len(self.argv)
         self.raw = None
 
-    def load(self, arguments: list[bytes]) -> None:
-        """Take a request that did not come from the network (a queued command, an embedded call)."""
-        self.argv = arguments
-        self.argc = len(arguments)
-        self.raw = None
-
     def arg(self, index: int) -> bytes:
         """Argument ``index`` as bytes; 0 is the command's name as the client wrote it."""
         return self.argv[index]
@@ -101,10 +94,6 @@ class Call:
     def propagate_expire_at(self, key: int, expire_ms: int) -> None:
         """Log ``PEXPIREAT key expire_ms`` instead of the request; key is a position in the request."""
         self.propagate(b"PEXPIREAT", self.argv[key], b"%d" % expire_ms)
-
-    def propagate_nothing(self) -> None:
-        """Log nothing, whatever changed."""
-        self.rewritten = True
 
     def finish(self, effects: Effects) -> None:
         """The handler is done: log what it changed, as one unit, and forget it."""

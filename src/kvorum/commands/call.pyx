@@ -1,8 +1,6 @@
 """One command on its way through the server: see ``call.py``."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.object cimport PyObject
-from libc.stdlib cimport free, realloc
+from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from kvorum.errors import NOT_AN_INTEGER, CommandError
 
@@ -24,30 +22,11 @@ cdef class Call:
         self.effects = []
         self.raw = absent_span()
 
-    def __dealloc__(self):
-        free(self.loaded)
-
     cdef int begin(self, Parser parser) except -1:
         self.argv = parser.argv
         self.argc = parser.argc
         self.raw = parser.raw
         return 0
-
-    cpdef load(self, list arguments):
-        cdef Py_ssize_t index
-        cdef Span* spans = <Span*>realloc(self.loaded, max(1, len(arguments)) * sizeof(Span))
-        cdef object argument
-        if spans == NULL:
-            raise MemoryError()
-        self.loaded = spans
-        self.loaded_arguments = arguments
-        for index, argument in enumerate(arguments):
-            spans[index].data = PyBytes_AS_STRING(argument)
-            spans[index].size = PyBytes_GET_SIZE(argument)
-            spans[index].owner = <PyObject*>argument
-        self.argv = spans
-        self.argc = len(arguments)
-        self.raw = absent_span()
 
     cpdef bytes arg(self, Py_ssize_t index):
         cdef Span span = self.argv[index]
@@ -72,9 +51,6 @@ cdef class Call:
     def propagate(self, *arguments):
         self.rewritten = True
         self.effects.append((self.db.index, list(arguments)))
-
-    def propagate_nothing(self):
-        self.rewritten = True
 
     cpdef propagate_set_until(self, Py_ssize_t key, Py_ssize_t value, long long expire_ms):
         self.rewritten = True

@@ -7,7 +7,6 @@ cdef class Effects:
     cdef Writer batch
     cdef readonly int database
     cdef long long committed_bytes
-    cdef readonly long long batches
     cdef readonly long long commands
     cdef readonly list sinks
     cdef list removals

@@ -24,7 +24,6 @@ class Effects:
         self.batch = Writer(2)
         self.database = -1
         self.committed_bytes = 0
-        self.batches = 0
         self.commands = 0
         self.sinks: list[Callable[[bytes], None]] = []
         self.removals: list[tuple[int, list[bytes]]] = []
@@ -84,5 +83,4 @@ class Effects:
         for sink in self.sinks:
             sink(data)
         self.committed_bytes += size
-        self.batches += 1
         self.database = -1

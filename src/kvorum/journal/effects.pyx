@@ -128,5 +128,4 @@ cdef class Effects:
         else:
             self.batch.consume(size)
         self.committed_bytes += size
-        self.batches += 1
         self.database = -1

@@ -33,7 +33,6 @@ class Cron:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._next_second_ns = 0
-        self.ticks = 0
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to tick."""
@@ -51,7 +50,6 @@ class Cron:
         context = self._context
         now_ns = context.clock.monotonic_ns()
         now_ms = context.pipeline.set_time()
-        self.ticks += 1
         delay_s = 1 / context.config.hz
         try:
             if not context.debug.cron_paused:

@@ -131,7 +131,6 @@ class Pipeline:
         call.finish(self.effects)
         end_ns = self.clock.monotonic_ns()
         self.commands += 1
-        session.commands += 1
         session.last_command = command
         session.active_ns = end_ns
         command.calls += 1

@@ -22,7 +22,6 @@ cdef class Session:
     cdef public object last_command
     cdef public long long created_ns
     cdef public long long active_ns
-    cdef public long long commands
     cdef public bint closing
     cdef public bint no_evict
     cdef public bint monitor

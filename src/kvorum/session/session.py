@@ -47,7 +47,6 @@ class Session:
         self.gates = 0
         self.last_command: Command | None = None
         self.created_ns = self.active_ns = server.clock.monotonic_ns()
-        self.commands = 0
         self.closing = False
         self.no_evict = False
         self.monitor = False
