@@ -22,6 +22,7 @@ from kvorum.commands.command import Command
 from kvorum.commands.keyspecs import has_keys
 from kvorum.commands.registry import Registry
 from kvorum.commands.spec import Mode
+from kvorum.keyspace.values import Value
 from kvorum.testing.redis_server import RedisServer
 from tests.commands import facts
 from tests.commands.requests import name_words, requests, shortest
@@ -42,11 +43,10 @@ every_keyed_command = pytest.mark.parametrize(
 )
 
 
-class OtherValue:
+class OtherValue(Value):
     """A value that is no string."""
 
     kind = b"hash"
-    accounted_bytes = 0
 
     def used_bytes(self) -> int:
         return 0

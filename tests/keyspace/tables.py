@@ -6,6 +6,7 @@ import pytest
 
 from kvorum.keyspace import table as compiled
 from kvorum.keyspace.table import Database, Keyspace
+from kvorum.keyspace.values import Value
 from kvorum.testing.twins import load_plain
 
 NOW_MS = 1_700_000_000_000
@@ -14,14 +15,14 @@ only_compiled = pytest.mark.skipif(compiled.__file__.endswith(".py"), reason="ne
 TWINS = {"compiled": compiled, "plain": load_plain("kvorum.keyspace.table")}
 
 
-class Box:
+class Box(Value):
     """A value of a type that the table knows nothing of."""
 
     kind = b"box"
 
     def __init__(self, items: list[bytes]) -> None:
+        super().__init__()
         self.items = items
-        self.accounted_bytes = 0
 
     def used_bytes(self) -> int:
         return 100 + sum(map(len, self.items))

@@ -11,7 +11,7 @@ import pytest
 
 from kvorum.errors import CommandError, WrongTypeError
 from kvorum.keyspace.table import Database, Keyspace
-from kvorum.keyspace.values import StoredValue
+from kvorum.keyspace.values import Value
 from tests.keyspace.tables import TWINS, Box, new_keyspace, only_compiled
 
 BIG = 5000
@@ -98,7 +98,7 @@ def test_string_commands_refuse_other_types(database: Database) -> None:
     database.set_string(b"string", b"value")
     with pytest.raises(WrongTypeError):
         database.get_object(b"string")
-    assert isinstance(database.get_object(b"box"), StoredValue)
+    assert isinstance(database.get_object(b"box"), Value)
 
 
 def test_big_strings_are_kept_without_a_copy() -> None:

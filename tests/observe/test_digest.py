@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from kvorum.keyspace.table import Keyspace
+from kvorum.keyspace.values import Value
 from kvorum.observe.digest import Digest, digest_of_everything, digest_of_value
 
 NOTHING = b"0" * 40
 
 
-class Pair:
+class Pair(Value):
     """A stored value of some other type: two parts whose order matters."""
 
     kind = b"list"
-    accounted_bytes = 0
 
     def used_bytes(self) -> int:
         return 0

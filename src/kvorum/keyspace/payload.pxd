@@ -3,6 +3,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from kvorum.keyspace.entry cimport EMBEDDED, Entry, Kind
+from kvorum.keyspace.values cimport Value
 from kvorum.resp.span cimport Span
 
 cdef enum:
@@ -27,6 +28,6 @@ cdef inline uint32_t payload_size(Payload* payload) noexcept nogil:
 cdef void put_payload(Entry* entry, Payload* payload) noexcept nogil
 cdef int string_payload(Payload* payload, Span text) except -1
 cdef int buffer_payload(Payload* payload, bytearray buffer) except -1
-cdef int object_payload(Payload* payload, object value) except -1
+cdef int object_payload(Payload* payload, Value value) except -1
 cdef void payload_of(Payload* payload, Entry* entry) noexcept nogil
 cdef int64_t value_bytes(Entry* entry) noexcept

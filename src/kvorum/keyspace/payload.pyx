@@ -6,13 +6,14 @@ the entry; a longer one is a bytes object, taken over without a copy where the r
 change in place is a bytearray once it is too long for the entry.
 
 Python objects cannot be asked what they cost. For bytes and bytearray it follows from their layout and from malloc's
-rounding; values of other types say it themselves (``values.StoredValue``).
+rounding; values of other types say it themselves (``values.Value``).
 """
 from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport Py_INCREF
 from libc.string cimport memcpy
 
 from kvorum.keyspace.entry cimport BUFFER, BYTES, INTEGER, OBJECT, RAW, integer_of, reference_of, value_of
+from kvorum.keyspace.values cimport Value
 from kvorum.resp.numbers cimport INTEGER_CHARACTERS, parse_integer_text
 
 cdef extern from *:
@@ -47,7 +48,7 @@ cdef int64_t value_bytes(Entry* entry) noexcept:
     if entry.kind == BUFFER:
         return _buffer_cost(reference_of(entry))
     if entry.kind == OBJECT:
-        return (<object>reference_of(entry)).accounted_bytes
+        return (<Value>reference_of(entry)).accounted_bytes
     return 0
 
 
@@ -81,7 +82,7 @@ cdef int buffer_payload(Payload* payload, bytearray buffer) except -1:
     return 0
 
 
-cdef int object_payload(Payload* payload, object value) except -1:
+cdef int object_payload(Payload* payload, Value value) except -1:
     """A value of another type; it is measured now."""
     cdef int64_t cost = value.used_bytes()
     value.accounted_bytes = cost

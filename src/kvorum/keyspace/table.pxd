@@ -1,10 +1,13 @@
 """C side of the entry table; ``table.py`` documents the Python side."""
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from kvorum.keyspace.commons cimport Commons
 from kvorum.keyspace.entry cimport Entry
 from kvorum.keyspace.slab cimport Heap
 from kvorum.keyspace.payload cimport Payload
 from kvorum.keyspace.store cimport Store
+from kvorum.keyspace.values cimport Value
 from kvorum.keyspace.walk cimport Place
 from kvorum.resp.span cimport Span
 
@@ -31,7 +34,13 @@ cdef class Keyspace:
     cdef public object on_removed
     cdef public uint64_t random_state
     cdef object _growth_clock
-    cdef Heap heap
+    cdef readonly Commons commons               # what values share
+    cdef PyObject* commons_owned
+    cdef Heap* heap                             # that of commons
+    cdef public int observed                    # what somebody wants to be told of: bits, see events.py
+    cdef public object on_modified              # called with (database index, key)
+    cdef public object on_event                 # called with (kind, name, key, database index)
+    cdef public list ready                      # (database index, key) that got an object while somebody waits for such
     cdef Store** stores                         # owned here, so that they outlive the databases in a collected cycle
     cdef int store_count
     cdef Store* detached
@@ -69,7 +78,9 @@ cdef class Database:
     cdef char* open_string(self, Span key, Py_ssize_t minimum, Py_ssize_t* size) except NULL
     cdef long long increment_string(self, Span key, long long delta) except? -1
     cdef object read_object(self, Span key)                     # absent: None; a string: WrongTypeError
+    cdef object open_object(self, Span key)                     # the same as a write: touches, counts nothing
     cdef int write_object(self, Span key, object value, long long expire_ms, bint keep_ttl) except -1
+    cpdef remeasure(self, Value value)                          # after a value in this database has changed its size
     cdef bint contains(self, Span key) except -1
     cdef bint remove(self, Span key) except -1
     cdef bint unlink_key(self, Span key) except -1
@@ -84,6 +95,9 @@ cdef class Database:
     # Lookups; the place is valid until the next change of the table.
     cdef Entry** find_for_read(self, Span key) except? NULL     # statistics, clock
     cdef Entry** find_quietly(self, Span key, bint counted) except? NULL    # no clock
+    cdef Entry** look(self, Span key) except? NULL              # find_quietly that tells of misses
+    cdef int miss(self, Span key) except -1
+    cdef int announce(self, Span key, bint is_object, bint is_new) except -1
     cdef Entry** find_for_write(self, Span key, unsigned int slot, uint64_t hash) except? NULL
     cdef Entry** peek_place(self, Span key) noexcept            # nothing at all; an expired key is absent
     cdef bint is_due(self, Entry* entry) noexcept

@@ -22,6 +22,10 @@ as present (applying a log: only who wrote the log decided what had expired).
 Strings that are the canonical decimal form of a 64-bit integer are kept as integers. Values of other types are
 objects (see ``values.py``) of which the table keeps a reference.
 
+Who wants to be told of what happens sets bits in ``Keyspace.observed`` (see ``events.py``): ``on_event`` gets the events
+that only the table can tell (a miss, a new key), ``ready`` the keys that got an object while somebody waits for one.
+``on_modified`` is called by commands, not from here.
+
 SCAN: keys are ordered by slot and, within it, by hash; a cursor is a place in that order, so "everything before has
 been returned" stays true whatever is inserted or removed meanwhile. Slot and 39 bits of the hash make it a number
 below 2**53, which also fits clients that keep cursors in floating-point numbers.
@@ -37,8 +41,10 @@ from dataclasses import dataclass, field
 
 from kvorum import errors
 from kvorum.errors import CommandError, WrongTypeError
+from kvorum.keyspace import events
+from kvorum.keyspace.commons import Commons
 from kvorum.keyspace.hashing import SLOTS, key_hash, key_slot
-from kvorum.keyspace.values import StoredValue
+from kvorum.keyspace.values import Value
 
 EXPIRY_DELETE = 0
 EXPIRY_HIDE = 1
@@ -66,7 +72,7 @@ _HEADER_BYTES = 48
 _EXPIRY_BYTES = 16
 _INTEGER_MIN, _INTEGER_MAX = -(1 << 63), (1 << 63) - 1
 
-Value = int | bytes | bytearray | StoredValue
+Kept = int | bytes | bytearray | Value
 
 
 @dataclass(slots=True)
@@ -74,7 +80,7 @@ class _Entry:
     key: bytes
     slot: int
     hash: int
-    value: Value
+    value: Kept
     clock: int = 0
     expire_ms: int = 0
     raw: bool = False
@@ -132,11 +138,16 @@ class Keyspace:
         self.lfu_decay_time = 1
         self.max_string_bytes = 512 * 1024 * 1024
         self.on_removed: Callable[[int, bytes, str], object] | None = None
+        self.observed = 0
+        self.on_modified: Callable[[int, bytes], object] | None = None
+        self.on_event: Callable[[int, bytes, bytes, int], object] | None = None
+        self.ready: list[tuple[int, bytes]] = []
+        self.commons = Commons(seed, hash_seed)
         self.random_state = seed & _WORD_MASK or 1
         self.growth_clock: Callable[[], int] | None = None
         self._hash_seed = hash_seed
         self._detached: list[_Contents] = []
-        self._detached_objects: list[StoredValue] = []
+        self._detached_objects: list[Value] = []
         self._databases = [Database(self, index) for index in range(databases)]
 
     @property
@@ -268,7 +279,7 @@ class Database:
         keyspace = self.keyspace
         return 0 != entry.expire_ms < keyspace.now_ms and keyspace.expiry_mode != EXPIRY_IGNORE
 
-    def _find(self, key: bytes, counted: bool, touched: bool) -> _Entry | None:
+    def _find(self, key: bytes, counted: bool, touched: bool, told: bool = True) -> _Entry | None:
         keyspace = self.keyspace
         entry = self._contents.entries.get(key)
         if entry is not None and self._is_due(entry):
@@ -278,6 +289,8 @@ class Database:
         if counted:
             keyspace.hits += entry is not None
             keyspace.misses += entry is None
+            if entry is None and told and keyspace.observed & events.EVENTS_OF_MISSES and keyspace.on_event is not None:
+                keyspace.on_event(events.KEY_MISS, b"keymiss", key, self.index)
         if touched and entry is not None:
             keyspace._touch(entry)
         return entry
@@ -321,7 +334,7 @@ class Database:
             contents.volatiles.remove(entry)
         contents.entry_bytes -= _entry_bytes(entry)
 
-    def _change_value(self, entry: _Entry, value: Value, raw: bool = False) -> None:
+    def _change_value(self, entry: _Entry, value: Kept, raw: bool = False) -> None:
         self._contents.entry_bytes -= _entry_bytes(entry)
         entry.value = value
         entry.raw = raw
@@ -343,34 +356,44 @@ class Database:
         if self.keyspace.on_removed is not None:
             self.keyspace.on_removed(self.index, entry.key, EXPIRED)
 
-    def _put(self, key: bytes, value: Value, expire_ms: int, keep_ttl: bool, raw: bool = False) -> None:
+    def _put(self, key: bytes, value: Kept, expire_ms: int, keep_ttl: bool, raw: bool = False) -> None:
         entry = self._write(key)
         if entry is None:
             fresh = _Entry(key, key_slot(key), key_hash(key, self.keyspace.hash_seed), value)
             fresh.clock, fresh.expire_ms, fresh.raw = self.keyspace._first_clock(), expire_ms, raw
             self._add(fresh)
+            self._announce(fresh, new=True)
             return
         self._change_value(entry, value, raw)
+        self._announce(entry, new=False)
         if not keep_ttl:
             self._change_expiry(entry, expire_ms)
 
+    def _announce(self, entry: _Entry, new: bool) -> None:
+        """A key got a value; tell who asked for that."""
+        keyspace = self.keyspace
+        if keyspace.observed & events.ARRIVALS and isinstance(entry.value, Value):
+            keyspace.ready.append((self.index, entry.key))
+        if new and keyspace.observed & events.EVENTS_OF_NEW_KEYS and keyspace.on_event is not None:
+            keyspace.on_event(events.NEW_KEY, b"new", entry.key, self.index)
+
     # Values
 
-    def get(self, key: bytes) -> bytes | StoredValue | None:
+    def get(self, key: bytes) -> bytes | Value | None:
         """The value whatever its type; a read."""
         entry = self._read(key)
         return None if entry is None else _shown(entry.value)
 
-    def peek(self, key: bytes) -> bytes | StoredValue | None:
+    def peek(self, key: bytes) -> bytes | Value | None:
         """The value, without any side effect."""
         entry = self._peek(key)
         return None if entry is None else _shown(entry.value)
 
-    def peek_many(self, keys: Iterable[bytes]) -> list[bytes | StoredValue | None]:
+    def peek_many(self, keys: Iterable[bytes]) -> list[bytes | Value | None]:
         """``peek`` of each."""
         return [self.peek(key) for key in keys]
 
-    def put_value(self, key: bytes, value: bytes | StoredValue, expire_ms: int = 0, keep_ttl: bool = False) -> None:
+    def put_value(self, key: bytes, value: bytes | Value, expire_ms: int = 0, keep_ttl: bool = False) -> None:
         """Store a value of any type; otherwise as ``set_string``."""
         if isinstance(value, bytes):
             self.set_string(key, value, expire_ms, keep_ttl)
@@ -461,7 +484,7 @@ class Database:
             self._change_value(entry, number)
         return number
 
-    def get_object(self, key: bytes) -> StoredValue | None:
+    def get_object(self, key: bytes) -> Value | None:
         """A value that is not a string; a read. WrongTypeError for a string; its type is for the caller to check."""
         entry = self._read(key)
         if entry is None:
@@ -470,12 +493,29 @@ class Database:
             raise WrongTypeError
         return entry.value
 
-    def set_object(self, key: bytes, value: StoredValue, expire_ms: int = 0, keep_ttl: bool = False) -> None:
+    def open_object_at(self, key: bytes) -> Value | None:
+        """As ``get_object``, but as a write asks."""
+        entry = self._write(key)
+        if entry is None:
+            return None
+        if isinstance(entry.value, int | bytes | bytearray):
+            raise WrongTypeError
+        return entry.value
+
+    def expire_if_due(self, key: bytes) -> bool:
+        """Remove the key if its time has come, with no other trace; whether it had."""
+        entry = self._contents.entries.get(key)
+        if entry is None or not self._is_due(entry):
+            return False
+        self._find(key, counted=False, touched=False)
+        return True
+
+    def set_object(self, key: bytes, value: Value, expire_ms: int = 0, keep_ttl: bool = False) -> None:
         """Store a value of another type in place of whatever was there. The object must not be stored elsewhere."""
         value.accounted_bytes = value.used_bytes()
         self._put(key, value, expire_ms, keep_ttl)
 
-    def remeasure(self, value: StoredValue) -> None:
+    def remeasure(self, value: Value) -> None:
         """A value that is stored in this database has changed its size."""
         size = value.used_bytes()
         self._contents.entry_bytes += size - value.accounted_bytes
@@ -520,7 +560,7 @@ class Database:
 
     def encoding(self, key: bytes) -> bytes | None:
         """The word that OBJECT ENCODING answers; None: no key."""
-        entry = self._look(key)
+        entry = self._find(key, counted=True, touched=False, told=False)
         if entry is None:
             return None
         value = entry.value
@@ -568,6 +608,7 @@ class Database:
         self._remove(entry)
         entry.key, entry.slot, entry.hash = new_key, key_slot(new_key), key_hash(new_key, self.keyspace.hash_seed)
         self._add(entry)
+        self._announce(entry, new=True)
         return True
 
     def move(self, key: bytes, destination: Database) -> bool:
@@ -577,6 +618,7 @@ class Database:
             return False
         self._remove(entry)
         destination._add(entry)
+        destination._announce(entry, new=True)
         return True
 
     def copy(self, key: bytes, destination: Database, new_key: bytes, replace: bool = False) -> bool:
@@ -806,6 +848,7 @@ class Database:
     write_range = set_range
     increment_string = increment
     read_object = get_object
+    open_object = open_object_at
     contains = exists
     remove = delete
     unlink_key = unlink
@@ -825,7 +868,7 @@ class Database:
         """SET with an expiry."""
         self.set_string(key, value, expire_ms, keep_ttl)
 
-    def write_object(self, key: bytes, value: StoredValue, expire_ms: int, keep_ttl: bool) -> None:
+    def write_object(self, key: bytes, value: Value, expire_ms: int, keep_ttl: bool) -> None:
         """As ``set_object``."""
         self.set_object(key, value, expire_ms, keep_ttl)
 
@@ -839,7 +882,7 @@ def _kept(text: bytes) -> int | bytes:
     return text
 
 
-def _shown(value: Value) -> bytes | StoredValue:
+def _shown(value: Kept) -> bytes | Value:
     if isinstance(value, int):
         return b"%d" % value
     return bytes(value) if isinstance(value, bytearray) else value

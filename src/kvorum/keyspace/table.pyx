@@ -12,7 +12,7 @@ from cpython.bytearray cimport (
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -66,6 +66,7 @@ from kvorum.keyspace.payload cimport (
     string_payload,
     value_bytes,
 )
+from kvorum.keyspace.commons cimport Commons
 from kvorum.keyspace.slab cimport Heap, trim_heap
 from kvorum.keyspace.store cimport (
     SLOT_COUNT,
@@ -82,6 +83,7 @@ from kvorum.keyspace.store cimport (
     store_bytes,
     unlink_entry,
 )
+from kvorum.keyspace.values cimport Value
 from kvorum.keyspace.volatile_index cimport volatile_place
 from kvorum.keyspace.walk cimport Place, random_bits, random_entry, random_slot, random_volatile, seek, step
 from kvorum.resp.numbers cimport parse_integer_text, write_integer
@@ -115,6 +117,11 @@ cdef enum:
     LAZY_ELEMENTS = 64          # UNLINK: bigger objects are freed later
     ALL_AT_ONCE = 1 << 30
     RANDOM_TRIES = 100
+    KEY_MISS = 1 << 11          # see events.py
+    NEW_KEY = 1 << 14
+    MISSES = 4
+    NEW_KEYS = 8
+    AWAITED = 16
 
 cdef type WrongTypeError = errors.WrongTypeError
 cdef type CommandError = errors.CommandError
@@ -145,10 +152,16 @@ cdef int64_t _call_clock(void* context) noexcept:
 
 cdef class Keyspace:
     def __cinit__(self, int databases=16, seed=1, hash_seed=DEFAULT_HASH_SEED):
+        cdef Commons commons
         cdef int i
         self.databases = []
+        self.ready = []
         self.detached_objects = []
-        self.heap.hash_seed = hash_seed
+        commons = Commons(seed, hash_seed)
+        self.commons = commons
+        self.heap = &commons.heap
+        self.commons_owned = <PyObject*>commons
+        Py_INCREF(commons)      # until the stores are freed: the collector may clear `commons` before
         self.stores = <Store**>calloc(databases, sizeof(Store*))
         if self.stores == NULL:
             raise MemoryError
@@ -157,7 +170,7 @@ cdef class Keyspace:
             self.stores[i] = <Store*>calloc(1, sizeof(Store))
             if self.stores[i] == NULL:
                 raise MemoryError
-            self.stores[i].heap = &self.heap
+            self.stores[i].heap = self.heap
 
     def __init__(self, int databases=16, seed=1, hash_seed=DEFAULT_HASH_SEED):
         self.random_state = seed or 1
@@ -179,7 +192,8 @@ cdef class Keyspace:
         self.freeing = False
         while self.detached != NULL:
             self.free_stores(ALL_AT_ONCE)
-        trim_heap(&self.heap, self.heap.spare_count, 0)
+        if self.heap != NULL:
+            Py_DECREF(<object>self.commons_owned)
 
     # Clocks and chance
 
@@ -270,7 +284,7 @@ cdef class Keyspace:
         if freed < budget_entries:
             freed += self.free_stores(budget_entries - freed)
         if freed < budget_entries:
-            freed += REGION_COST * trim_heap(&self.heap, (budget_entries - freed) // REGION_COST + 1, KEPT_REGIONS)
+            freed += REGION_COST * trim_heap(self.heap, (budget_entries - freed) // REGION_COST + 1, KEPT_REGIONS)
         return freed
 
     cdef uint64_t free_stores(self, uint64_t budget) except? 0:
@@ -306,7 +320,7 @@ cdef class Keyspace:
             raise MemoryError
         aside[0] = store[0]
         memset(store, 0, sizeof(Store))
-        store.heap = &self.heap
+        store.heap = self.heap
         aside.following = self.detached
         self.detached = aside
         return 0
@@ -390,12 +404,12 @@ cdef class Database:
         cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
         cdef Entry** place = find_in_store(self.store, slot, hash, key.data, key.size)
         if place == NULL:
-            self.keyspace.misses += 1
+            self.miss(key)
             return NULL
         if self.is_due(place[0]):
-            self.keyspace.misses += 1
             if self.keyspace.expiry_mode == DELETE_MODE:
                 self.expire(place, slot, hash)
+            self.miss(key)
             return NULL
         self.keyspace.hits += 1
         if not self.keyspace.no_touch:
@@ -454,6 +468,21 @@ cdef class Database:
         self.keyspace.expired_keys += 1
         if self.keyspace.on_removed is not None:
             self.keyspace.on_removed(self.index, key, EXPIRED)
+        return 0
+
+    cdef int miss(self, Span key) except -1:
+        self.keyspace.misses += 1
+        if self.keyspace.observed & MISSES:
+            self.keyspace.on_event(KEY_MISS, b"keymiss", key.data[: key.size], self.index)
+        return 0
+
+    cdef int announce(self, Span key, bint is_object, bint is_new) except -1:
+        """A key got a value: somebody asked to be told of that."""
+        cdef bytes name = key.data[: key.size]
+        if is_object and self.keyspace.observed & AWAITED:
+            self.keyspace.ready.append((self.index, name))
+        if is_new and self.keyspace.observed & NEW_KEYS:
+            self.keyspace.on_event(NEW_KEY, b"new", name, self.index)
         return 0
 
     cdef bint outgrows_cache(self) noexcept:
@@ -576,12 +605,16 @@ cdef class Database:
         if place != NULL:
             if rewrite_entry(self.store, place, expire_ms, payload, &replaced) == 0:
                 Py_XDECREF(replaced)
+                if self.keyspace.observed & AWAITED and payload.kind == OBJECT:
+                    self.announce(key, True, False)
                 return 0
         elif key.size <= <Py_ssize_t>0xFFFFFFFF:
             entry = new_entry(self.store.heap, key.data, <uint32_t>key.size, expire_ms, payload)
             if entry != NULL:
                 entry.clock = first_clock(self.keyspace)
                 if link_entry(self.store, slot, hash, entry) == 0:
+                    if self.keyspace.observed & (AWAITED | NEW_KEYS):
+                        self.announce(key, payload.kind == OBJECT, True)
                     return 0
                 discard_entry(self.store.heap, entry)
                 raise MemoryError
@@ -705,6 +738,16 @@ cdef class Database:
             raise WrongTypeError()
         return <object>reference_of(place[0])
 
+    cdef object open_object(self, Span key):
+        cdef Entry** place = self.find_for_write(
+            key, slot_of_key(key.data, key.size), hash_of_key(key.data, key.size, self.store.heap.hash_seed)
+        )
+        if place == NULL:
+            return None
+        if place[0].kind != OBJECT:
+            raise WrongTypeError()
+        return <object>reference_of(place[0])
+
     cdef int write_object(self, Span key, object value, long long expire_ms, bint keep_ttl) except -1:
         cdef unsigned int slot = slot_of_key(key.data, key.size)
         cdef uint64_t hash = hash_of_key(key.data, key.size, self.store.heap.hash_seed)
@@ -721,7 +764,14 @@ cdef class Database:
         return self.put(key, slot, hash, place, expire_ms, &payload)
 
     cdef bint contains(self, Span key) except -1:
-        return self.find_quietly(key, True) != NULL
+        return self.look(key) != NULL
+
+    cdef Entry** look(self, Span key) except? NULL:
+        cdef Entry** place = self.find_quietly(key, True)
+        if place == NULL and self.keyspace.observed & MISSES:
+            self.keyspace.misses -= 1
+            self.miss(key)
+        return place
 
     cdef bint remove(self, Span key) except -1:
         cdef unsigned int slot = slot_of_key(key.data, key.size)
@@ -736,12 +786,12 @@ cdef class Database:
         cdef Entry** place = self.peek_place(key)
         if place != NULL and place[0].kind == OBJECT:
             value = <object>reference_of(place[0])
-            if value.elements() > LAZY_ELEMENTS:
+            if (<Value>value).elements() > LAZY_ELEMENTS:
                 self.keyspace.detached_objects.append(value)
         return self.remove(key)
 
     cdef long long expiry_ms(self, Span key) except? -3:
-        cdef Entry** place = self.find_quietly(key, True)
+        cdef Entry** place = self.look(key)
         if place == NULL:
             return -2
         return expiry_of(place[0]).at_ms if place[0].flags & VOLATILE else -1
@@ -824,10 +874,22 @@ cdef class Database:
     def get_object(self, bytes key not None):
         return self.read_object(span_of(key))
 
+    def open_object_at(self, bytes key not None):
+        return self.open_object(span_of(key))
+
+    def expire_if_due(self, bytes key not None):
+        cdef Entry** place = find_in_store(
+            self.store, slot_of_key(key, len(key)), hash_of_key(key, len(key), self.store.heap.hash_seed), key, len(key)
+        )
+        if place == NULL or not self.is_due(place[0]):
+            return False
+        self.find_quietly(span_of(key), False)
+        return True
+
     def set_object(self, bytes key not None, value, long long expire_ms=0, bint keep_ttl=False):
         self.write_object(span_of(key), value, expire_ms, keep_ttl)
 
-    def remeasure(self, value):
+    cpdef remeasure(self, Value value):
         cdef int64_t cost = value.used_bytes()
         cdef int64_t change = cost - value.accounted_bytes
         value.accounted_bytes = cost
@@ -849,7 +911,7 @@ cdef class Database:
         return self.unlink_key(span_of(key))
 
     def type_name(self, bytes key not None):
-        cdef Entry** place = self.find_quietly(span_of(key), True)
+        cdef Entry** place = self.look(span_of(key))
         if place == NULL:
             return None
         return (<object>reference_of(place[0])).kind if place[0].kind == OBJECT else b"string"
@@ -923,6 +985,8 @@ cdef class Database:
         if link_entry(self.store, new_slot, new_hash, fresh) < 0:
             discard_entry(self.store.heap, fresh)
             raise MemoryError
+        if self.keyspace.observed & (AWAITED | NEW_KEYS):
+            self.announce(new, fresh.kind == OBJECT, True)
         return True
 
     def move(self, bytes key not None, Database destination not None):
@@ -942,6 +1006,8 @@ cdef class Database:
         if link_entry(destination.store, slot, hash, entry) < 0:
             discard_entry(self.store.heap, entry)
             raise MemoryError
+        if self.keyspace.observed & (AWAITED | NEW_KEYS):
+            destination.announce(span, entry.kind == OBJECT, True)
         return True
 
     def copy(self, bytes key not None, Database destination not None, bytes new_key not None, bint replace=False):
@@ -967,7 +1033,7 @@ cdef class Database:
         source = place[0]
         if source.kind == OBJECT:
             value = (<object>reference_of(source)).copy()
-            value.accounted_bytes = value.used_bytes()
+            (<Value>value).accounted_bytes = (<Value>value).used_bytes()
         elif source.kind == BUFFER:
             value = bytearray(<object>reference_of(source))
         elif source.kind == BYTES:
@@ -983,6 +1049,8 @@ cdef class Database:
         if link_entry(destination.store, slot, hash, fresh) < 0:
             discard_entry(self.store.heap, fresh)
             raise MemoryError
+        if self.keyspace.observed & (AWAITED | NEW_KEYS):
+            destination.announce(new, fresh.kind == OBJECT, True)
         return True
 
     # Walking

@@ -1,38 +1,45 @@
 """What the table asks of a value that is not a string.
 
-The types themselves stand in ``keyspace/types``. The table keeps one reference and knows nothing else of them.
+The types themselves stand in ``keyspace/types``; each is a class derived from ``Value``. The table keeps one reference
+and knows nothing else of them.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, Self, runtime_checkable
+from typing import Self
 
 
-@runtime_checkable
-class StoredValue(Protocol):
-    """A list, a hash, a set, …
+class Value:
+    """A list, a hash, a set, …: what a key of such a type refers to.
 
     ``accounted_bytes`` belongs to the table: what it last counted for this value. A command that changed the value's
     size calls ``Database.remeasure``, which asks ``used_bytes`` again; both must therefore be cheap.
 
-    A value may also have ``release_some(budget: int) -> int``, which lets go of up to so many elements and returns
-    how many (0: none is left), so that UNLINK frees even a huge one in steps.
+    A type also has ``kind``, the name that TYPE answers, ``add_to_digest(digest)`` for DEBUG DIGEST, and, if it can be
+    big, ``release_some``, so that UNLINK frees even a huge one in steps.
     """
 
-    accounted_bytes: int
+    kind = b"none"
 
-    @property
-    def kind(self) -> bytes:
-        """The name that TYPE answers; a class attribute."""
+    def __init__(self) -> None:
+        self.accounted_bytes = 0
 
     def used_bytes(self) -> int:
-        """What the value costs outside the table."""
+        """What the value costs outside the table, the object itself included."""
+        raise NotImplementedError
 
     def encoding(self) -> bytes:
         """The name that OBJECT ENCODING answers."""
+        raise NotImplementedError
 
     def elements(self) -> int:
         """How many parts would have to be freed."""
+        raise NotImplementedError
 
     def copy(self) -> Self:
         """An independent value that is equal."""
+        raise NotImplementedError
+
+    def release_some(self, budget: int) -> int:
+        """Let go of up to ``budget`` elements; how many, 0: none is left that has to be freed by itself."""
+        return 0
