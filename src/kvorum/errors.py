@@ -116,6 +116,20 @@ LCS_BOTH = b"ERR If you want both the length and indexes, please just use IDX."
 LCS_TOO_LONG = b"ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
 
 
+# Bitmaps
+BIT_OFFSET = b"ERR bit offset is not an integer or out of range"
+BIT_VALUE = b"ERR bit is not an integer or out of range"
+BIT_TO_FIND = b"ERR The bit argument must be 1 or 0."
+BITOP_NOT_OF_SEVERAL = b"ERR BITOP NOT must be called with a single source key."
+BITFIELD_TYPE = b"ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
+BITFIELD_OVERFLOW = b"ERR Invalid OVERFLOW type specified"
+BITFIELD_READ_ONLY = b"ERR BITFIELD_RO only supports the GET subcommand"
+
+
+# Functions
+FUNCTION_FLUSH_OPTION = b"ERR FUNCTION FLUSH only supports SYNC|ASYNC option"
+
+
 # Connection
 NO_PROTOCOL = b"NOPROTO unsupported protocol version"
 NOT_A_PROTOCOL = b"ERR Protocol version is not an integer or out of range"

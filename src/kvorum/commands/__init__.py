@@ -10,10 +10,12 @@ if TYPE_CHECKING:
 
 MODULES = (
     "acl",
+    "bitmaps",
     "client",
     "config",
     "connection",
     "debug",
+    "functions",
     "info",
     "introspection",
     "keys",
