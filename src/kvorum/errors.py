@@ -116,6 +116,13 @@ LCS_BOTH = b"ERR If you want both the length and indexes, please just use IDX."
 LCS_TOO_LONG = b"ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
 
 
+# Hashes
+HASH_VALUE_NOT_AN_INTEGER = b"ERR hash value is not an integer"
+HASH_VALUE_NOT_A_FLOAT = b"ERR hash value is not a float"
+NOT_FINITE = b"ERR value is NaN or Infinity"
+COUNT_TOO_BIG = b"ERR value is out of range"
+
+
 # Bitmaps
 BIT_OFFSET = b"ERR bit offset is not an integer or out of range"
 BIT_VALUE = b"ERR bit is not an integer or out of range"
@@ -185,6 +192,15 @@ INVALID_CLIENT_ID = b"ERR Invalid client ID"
 CLIENT_ID_NOT_POSITIVE = b"ERR client-id should be greater than 0"
 BAD_PAUSE_MODE = b"ERR CLIENT PAUSE mode must be WRITE or ALL"
 BAD_UNBLOCK_REASON = b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
+# Transactions
+EXEC_WITHOUT_MULTI = b"ERR EXEC without MULTI"
+DISCARD_WITHOUT_MULTI = b"ERR DISCARD without MULTI"
+NESTED_MULTI = b"ERR MULTI calls can not be nested"
+WATCH_IN_MULTI = b"ERR WATCH inside MULTI is not allowed"
+TRANSACTION_ABORTED = b"EXECABORT Transaction discarded because of previous errors."
+ABORTED_BECAUSE_OF = b"EXECABORT Transaction discarded because of: "
+NOT_IN_MULTI = b"ERR Command not allowed inside a transaction"
+
 UNBLOCKED = b"UNBLOCKED client unblocked via CLIENT UNBLOCK"
 CACHING_WITHOUT_TRACKING = (
     b"ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
