@@ -202,11 +202,6 @@ ABORTED_BECAUSE_OF = b"EXECABORT Transaction discarded because of: "
 NOT_IN_MULTI = b"ERR Command not allowed inside a transaction"
 
 UNBLOCKED = b"UNBLOCKED client unblocked via CLIENT UNBLOCK"
-CACHING_WITHOUT_TRACKING = (
-    b"ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
-)
-NO_TRACKING = b"ERR This server does not offer client-side caching: CLIENT TRACKING ON is refused"
-NO_REDIRECT_TARGET = b"ERR The client ID you want redirect to does not exist"
 
 
 def unknown_client_type(name: bytes) -> bytes:
@@ -284,3 +279,42 @@ DEBUG_NOT_ALLOWED = (
 
 def forced_rewrite_failed(reason: bytes) -> bytes:
     return b"ERR CONFIG-REWRITE-FORCE-ALL failed: " + reason
+
+
+# Publishing and client-side caching
+NO_TRACKING = b"ERR This server does not offer client-side caching: CLIENT TRACKING ON is refused"
+SSUBSCRIBE_IN_EXEC = b"ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"
+CACHING_WITHOUT_TRACKING = (
+    b"ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
+)
+CACHING_YES_WITHOUT_OPTIN = b"ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode."
+CACHING_NO_WITHOUT_OPTOUT = b"ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."
+NO_REDIRECT_TARGET = b"ERR The client ID you want redirect to does not exist"
+REDIRECTED_TWICE = b"ERR A client can only redirect to a single other client"
+PREFIX_WITHOUT_BROADCAST = b"ERR PREFIX option requires BCAST mode to be enabled"
+SWITCHED_BROADCAST = (
+    b"ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a "
+    b"different mode."
+)
+OPTIN_WITH_BROADCAST = b"ERR OPTIN and OPTOUT are not compatible with BCAST"
+OPTIN_AND_OPTOUT = b"ERR You can't specify both OPTIN mode and OPTOUT mode"
+SWITCHED_OPTIN = (
+    b"ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a "
+    b"different mode."
+)
+
+
+def not_for_subscribers(full_name: bytes) -> bytes:
+    """A RESP2 client that listens to channels asks for something that has a reply."""
+    return (
+        b"ERR Can't execute '" + full_name + b"': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+        b"allowed in this context"
+    )
+
+
+def overlapping_prefixes(prefix: bytes, other: bytes, existing: bool) -> bytes:
+    """``existing``: the client has the other one already."""
+    return (
+        b"ERR Prefix '" + shown(prefix) + b"' overlaps with " + (b"an existing" if existing else b"another provided")
+        + b" prefix '" + shown(other) + b"'. Prefixes for a single client must not overlap."
+    )  # fmt: skip

@@ -1,0 +1,23 @@
+"""C side of a mailbox; ``mailbox.py`` is compiled with these types."""
+cimport cython
+
+from kvorum.resp.writer cimport Writer
+
+
+cdef class Mailbox:
+    cdef readonly long long id
+    cdef readonly Writer writer
+    cdef public object connection
+    cdef readonly list held
+    cdef readonly bint in_command
+    cdef public dict channels
+    cdef public dict patterns
+    cdef public dict shard_channels
+    cdef public object tracking
+
+    cpdef post(self, bytes array, bytes push, bytes body=*)
+    @cython.locals(mark=cython.Py_ssize_t)
+    cdef write(self, bytes array, bytes push, bytes body)
+    cpdef open_command(self)
+    cpdef release_held(self)
+    cpdef close_command(self)
