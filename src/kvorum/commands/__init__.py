@@ -26,6 +26,7 @@ MODULES = (
     "server",
     "slowlog",
     "strings",
+    "transactions",
 )
 
 

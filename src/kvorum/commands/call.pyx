@@ -1,6 +1,8 @@
 """One command on its way through the server: see ``call.py``."""
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from libc.stdlib cimport free, realloc
 
 from kvorum.errors import NOT_AN_INTEGER, CommandError
 
@@ -10,6 +12,10 @@ from kvorum.resp.numbers cimport parse_integer_text
 from kvorum.resp.parser cimport Parser
 from kvorum.resp.span cimport Span, absent_span
 from kvorum.resp.writer cimport Writer
+
+cdef enum:
+    MODIFICATIONS = 1       # see keyspace/events.py
+    EVENTS = 2
 
 
 cdef class Call:
@@ -22,11 +28,34 @@ cdef class Call:
         self.effects = []
         self.raw = absent_span()
 
+    def __dealloc__(self):
+        free(self.spans)
+
     cdef int begin(self, Parser parser) except -1:
         self.argv = parser.argv
         self.argc = parser.argc
         self.raw = parser.raw
         return 0
+
+    cpdef load(self, list request):
+        cdef Span* spans
+        cdef bytes word
+        cdef Py_ssize_t index
+        if len(request) > self.room:
+            spans = <Span*>realloc(self.spans, len(request) * sizeof(Span))
+            if spans == NULL:
+                raise MemoryError
+            self.spans = spans
+            self.room = len(request)
+        for index in range(len(request)):
+            word = request[index]
+            self.spans[index].data = PyBytes_AS_STRING(word)
+            self.spans[index].size = PyBytes_GET_SIZE(word)
+            self.spans[index].owner = <PyObject*>word
+        self.loaded = request
+        self.argv = self.spans
+        self.argc = len(request)
+        self.raw = absent_span()
 
     cpdef bytes arg(self, Py_ssize_t index):
         cdef Span span = self.argv[index]
@@ -47,6 +76,28 @@ cdef class Call:
 
     cpdef changed(self, Py_ssize_t count=1):
         self.dirty += count
+
+    cpdef modified(self, int kind, bytes event, bytes key, Database database=None):
+        if self.keyspace.observed & (MODIFICATIONS | EVENTS):
+            self.tell(kind, event, key, self.db.index if database is None else database.index)
+
+    cpdef modified_at(self, int kind, bytes event, Py_ssize_t index):
+        if self.keyspace.observed & (MODIFICATIONS | EVENTS):
+            self.tell(kind, event, self.arg(index), self.db.index)
+
+    cpdef notify(self, int kind, bytes event, bytes key, Database database=None):
+        if self.keyspace.observed & EVENTS:
+            self.keyspace.on_event(kind, event, key, self.db.index if database is None else database.index)
+
+    cdef int tell(self, int kind, bytes event, bytes key, int database) except -1:
+        if self.keyspace.observed & MODIFICATIONS:
+            self.keyspace.on_modified(database, key, self.session)
+        if self.keyspace.observed & EVENTS:
+            self.keyspace.on_event(kind, event, key, database)
+        return 0
+
+    def block(self, list keys, bytes kind, double timeout_s, on_timeout):
+        return self.server.blocking.block(self, keys, kind, timeout_s, on_timeout)
 
     def propagate(self, *arguments):
         self.rewritten = True
@@ -78,21 +129,26 @@ cdef class Call:
             effects.in_command = False      # an ordinary read
             self.rewritten = False
             return 0
-        if self.expiring_key and not self.effects and not effects.removals:
+        if effects.group is not None:
+            effects.join_group(self.own_effects())
+        elif self.expiring_key and not self.effects and not effects.removals:
             effects.finish_expiring(
                 self.db.index, self.argv[self.expiring_key],
                 self.argv[self.expiring_value] if self.expiring_value else absent_span(), self.expire_ms)
         elif self.dirty != 0 and not self.rewritten and not self.effects:
             effects.finish(self.db.index, self.raw, self.argv, self.argc)
         else:
-            group = self.effects
-            if self.expiring_key:
-                group = group + [(self.db.index, self.expiring_words())]
-            if self.dirty != 0 and not self.rewritten:
-                group = group + [(self.db.index, self.args)]
-            effects.finish_group(group)
+            effects.finish_group(self.own_effects())
         self.forget()
         return 0
+
+    cdef list own_effects(self):
+        cdef list group = self.effects
+        if self.expiring_key:
+            group = group + [(self.db.index, self.expiring_words())]
+        if self.dirty != 0 and not self.rewritten:
+            group = group + [(self.db.index, self.args)]
+        return group
 
     cdef list expiring_words(self):
         cdef bytes moment = b"%d" % self.expire_ms

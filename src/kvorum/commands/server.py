@@ -56,7 +56,9 @@ def dbsize(call: Call) -> int:
     summary="Deletes all keys of all databases.",
 )
 def flushall(call: Call, args: list[bytes]) -> Status:
-    log_flush(call, call.keyspace.flush_all(in_background(call, args)))
+    background = in_background(call, args)
+    call.server.contents_change(range(len(call.keyspace.databases)))
+    log_flush(call, call.keyspace.flush_all(background))
     return OK
 
 
@@ -74,7 +76,9 @@ def flushall(call: Call, args: list[bytes]) -> Status:
     summary="Deletes all keys of the selected database.",
 )
 def flushdb(call: Call, args: list[bytes]) -> Status:
-    log_flush(call, call.db.flush(in_background(call, args)))
+    background = in_background(call, args)
+    call.server.contents_change([call.db.index])
+    log_flush(call, call.db.flush(background))
     return OK
 
 
@@ -113,7 +117,9 @@ def swapdb(call: Call, args: list[bytes]) -> Status:
     if not (0 <= first < count and 0 <= second < count):
         raise CommandError(errors.SWAP_OUT_OF_RANGE)
     if first != second:
+        call.server.contents_change((first, second))
         call.keyspace.swap(first, second)
+        call.server.blocking.databases_changed((first, second))
     call.changed()
     return OK
 

@@ -10,6 +10,7 @@ cdef class Effects:
     cdef readonly long long commands
     cdef readonly list sinks
     cdef list removals
+    cdef readonly list group            # effects of the transaction that is being executed, or None
     cdef bint in_command
 
     cdef int write(self, bytes word) except -1
@@ -21,5 +22,6 @@ cdef class Effects:
     cdef int finish(self, int database, Span raw, const Span* argv, Py_ssize_t argc) except -1
     cdef int finish_expiring(self, int database, Span key, Span value, long long expire_ms) except -1
     cdef int undo(self, Py_ssize_t mark) except -1
+    cdef int join_group(self, list effects) except -1
     cpdef finish_group(self, list group)
     cpdef commit(self)

@@ -4,7 +4,8 @@ Executing a write yields effects: plain, deterministic Redis commands, the same 
 During a turn of the reactor they gather here as one batch of RESP commands. At the end of the turn ``commit`` hands the
 batch, as one piece, to every sink (journal, replication, ...) and moves the position forward.
 
-Invariants: the effects of one command stand together, in MULTI/EXEC when there are several; a batch names its database
+Invariants: the effects of one command stand together, in MULTI/EXEC when there are several, and so do those of one
+transaction; a batch names its database
 before its first effect; what a command removed because it had expired comes before the command's own effect.
 
 The compiled twin copies a request that is its own effect straight from the receive buffer.
@@ -28,6 +29,7 @@ class Effects:
         self.sinks: list[Callable[[bytes], None]] = []
         self.removals: list[tuple[int, list[bytes]]] = []
         self.in_command = False
+        self.group: list[tuple[int, list[bytes]]] | None = None
 
     @property
     def position(self) -> int:
@@ -62,11 +64,23 @@ class Effects:
         """The command that runs may meet keys of any slot: what it removes by the way stands alone, without MULTI."""
         self.in_command = False
 
+    def open_group(self) -> None:
+        """A transaction begins: the effects of its commands are one unit."""
+        self.group = []
+
+    def close_group(self) -> None:
+        """The transaction is over: log what its commands have gathered."""
+        group, self.group = self.group, None
+        self.finish_group(group or [])
+
     def finish_group(self, group: list[tuple[int, list[bytes]]]) -> None:
         """The command is over: log its effects, (database, command) each, as one unit."""
         self.in_command = False
         group = self.removals + group
         self.removals = []
+        if self.group is not None:
+            self.group += group
+            return
         if len(group) > 1:
             self.append(group[0][0], [b"MULTI"])
         for database, arguments in group:

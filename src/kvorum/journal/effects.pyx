@@ -14,6 +14,7 @@ cdef class Effects:
         self.database = -1
         self.sinks = []
         self.removals = []
+        self.group = None
 
     @property
     def position(self):
@@ -103,6 +104,22 @@ cdef class Effects:
         self.database = -1
         self.removals = []
         self.in_command = False
+        return 0
+
+    def open_group(self):
+        self.group = []
+
+    def close_group(self):
+        group = self.group
+        self.group = None
+        self.finish_group(group)
+
+    cdef int join_group(self, list effects) except -1:
+        self.in_command = False
+        self.group.extend(self.removals)
+        self.group.extend(effects)
+        if self.removals:
+            self.removals = []
         return 0
 
     cpdef finish_group(self, list group):

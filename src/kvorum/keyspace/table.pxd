@@ -38,7 +38,7 @@ cdef class Keyspace:
     cdef PyObject* commons_owned
     cdef Heap* heap                             # that of commons
     cdef public int observed                    # what somebody wants to be told of: bits, see events.py
-    cdef public object on_modified              # called with (database index, key)
+    cdef public object on_modified              # called with (database index, key, session or None)
     cdef public object on_event                 # called with (kind, name, key, database index)
     cdef public list ready                      # (database index, key) that got an object while somebody waits for such
     cdef Store** stores                         # owned here, so that they outlive the databases in a collected cycle

@@ -38,6 +38,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from kvorum import errors
 from kvorum.errors import CommandError, WrongTypeError
@@ -139,7 +140,7 @@ class Keyspace:
         self.max_string_bytes = 512 * 1024 * 1024
         self.on_removed: Callable[[int, bytes, str], object] | None = None
         self.observed = 0
-        self.on_modified: Callable[[int, bytes], object] | None = None
+        self.on_modified: Callable[[int, bytes, Any], object] | None = None
         self.on_event: Callable[[int, bytes, bytes, int], object] | None = None
         self.ready: list[tuple[int, bytes]] = []
         self.commons = Commons(seed, hash_seed)

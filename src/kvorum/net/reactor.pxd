@@ -61,6 +61,7 @@ cdef class Reactor:
     cdef Watched loop_watch         # the selector of the loop that the reactor drives, if it does
     cdef bint loop_ready
     cdef bint interrupted
+    cdef bint in_turn               # executing: nobody has to be woken
     cdef bint pipelined             # the last turn executed many requests for each event
     cdef Watched waker
     cdef epoll_event* events

@@ -476,7 +476,8 @@ cdef class Reactor:
 
     def wake(self):
         cdef uint64_t one = 1
-        write(self.wake_fd, &one, 8)
+        if not self.in_turn:        # who is awake looks at what is pending before it waits
+            write(self.wake_fd, &one, 8)
 
     def watch(self, Watched watched, int operation, uint32_t interest):
         cdef epoll_event event
@@ -637,6 +638,7 @@ cdef class Reactor:
         cdef int index
         cdef long long executed
         cdef long long let_go_ns
+        self.in_turn = False                # also after a turn that ended early, by an exception
         ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
         if ready == 0 and wait_ms != 0:
             with nogil:
@@ -647,6 +649,7 @@ cdef class Reactor:
                     ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, wait_ms)
         if ready <= 0 and not self.pending and not self.dirty:
             return False
+        self.in_turn = True
         executed = self.pipeline.commands
         let_go_ns = self.clock.monotonic_ns() + STEP_NS
         for index in range(ready):
@@ -674,6 +677,7 @@ cdef class Reactor:
         if self.pending:
             self.work_pending()
         self.end_turn()
+        self.in_turn = False
         self.pipelined = ready > 0 and self.pipeline.commands - executed >= PIPELINED * ready
         return True
 

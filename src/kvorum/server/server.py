@@ -21,6 +21,7 @@ from kvorum.commands.registry import Registry
 from kvorum.config import Config, ValueRefusedError
 from kvorum.errors import StartupError
 from kvorum.journal.effects import Effects
+from kvorum.keyspace.events import MODIFICATIONS
 from kvorum.keyspace.table import Keyspace
 from kvorum.net.listeners import TcpListeners, open_unix
 from kvorum.net.reactor import Reactor
@@ -32,10 +33,12 @@ from kvorum.observe.slowlog import SlowLog
 from kvorum.observe.statistics import Statistics
 from kvorum.server.cron import Cron
 from kvorum.server.descriptors import allow_clients
+from kvorum.session.blocking import BlockedClients
 from kvorum.session.context import ServerContext
 from kvorum.session.memory import MemoryLimit
 from kvorum.session.pipeline import NEVER_SLOW, Pipeline
 from kvorum.session.session import Session
+from kvorum.session.transactions import Watches
 
 RUN_ID_BYTES = 20
 MULTIPLEXING = "epoll" if hasattr(Reactor, "serve") else "asyncio"  # the plain reactor leaves waiting to the loop
@@ -106,8 +109,11 @@ class AsyncServer:
             started_ms=clock.wall_ms(),
         )
         keyspace.on_removed = self._key_removed
+        keyspace.on_modified = self._key_modified
         context.pipeline = Pipeline(context)
         context.memory = MemoryLimit(context)
+        context.watches = Watches(keyspace)
+        context.blocking = BlockedClients(context)
         context.make_room = context.memory.make_room
         context.feed_monitors = lambda session: feed_monitors(context, session)
         context.client_left = self._client_left
@@ -118,12 +124,20 @@ class AsyncServer:
         config = self.config
         lazily = config.lazyfree_lazy_expire if reason == "expired" else config.lazyfree_lazy_eviction
         self.context.effects.removed(database, b"UNLINK" if lazily else b"DEL", key)
+        if self.context.keyspace.observed & MODIFICATIONS:
+            self._key_modified(database, key, None)
+
+    def _key_modified(self, database: int, key: bytes, session: Session | None) -> None:
+        """A key is not what it was; ``session`` did it, or, None, time or want of memory."""
+        self.context.watches.touch(database, key)
 
     def _client_left(self, session: Session) -> None:
         """Undo what ties a session to the server; it may be in the middle of a command of its own."""
         context = self.context
         context.clients.pop(session.id, None)
+        context.blocking.forget(session)
         context.pipeline.forget(session)
+        context.watches.forget(session)
         stop_monitoring(context, session)
 
     def _follow_configuration(self) -> None:
@@ -227,6 +241,7 @@ class AsyncServer:
         return self
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.context.call_later = loop.call_later
         self._listen()
         config = self.config
         config.on_change("bind", self._move_addresses)
@@ -260,6 +275,7 @@ class AsyncServer:
             return
         self._closed = True
         self._cron.stop()
+        self.context.blocking.close()
         if self._loop is not None:
             self.reactor.detach(self._loop)
         self.reactor.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from kvorum.observe.latency import LatencyMonitor
     from kvorum.observe.slowlog import SlowLog
     from kvorum.observe.statistics import Statistics
+    from kvorum.session.blocking import BlockedClients
     from kvorum.session.memory import MemoryLimit
     from kvorum.session.pipeline import Pipeline
     from kvorum.session.session import Session
+    from kvorum.session.transactions import Watches
 
 
 REPLICATION_ID_BYTES = 20
@@ -60,6 +62,9 @@ class ServerContext:
     # Set by the composition root as soon as the parts above stand.
     pipeline: Pipeline = field(init=False)
     memory: MemoryLimit = field(init=False)
+    watches: Watches = field(init=False)
+    blocking: BlockedClients = field(init=False)
+    call_later: Callable[[float, Callable[[], object]], Any] = field(init=False)  # of the loop, once it serves
     make_room: Callable[[], bool] = field(init=False)
     feed_monitors: Callable[[Session], None] = field(init=False)
     client_left: Callable[[Session], None] = field(init=False)
@@ -77,6 +82,11 @@ class ServerContext:
     def loading(self) -> bool:
         """Whether the dataset is being read: who reads it closes the pipeline's gate meanwhile."""
         return bool(self.pipeline.gates & LOADING)
+
+    def contents_change(self, databases: Iterable[int]) -> None:
+        """These databases are about to be emptied or exchanged as a whole."""
+        if self.watches:
+            self.watches.touch_all(databases)
 
     def stop_monitoring(self, session: Session) -> None:
         """The session is no monitor any more: it was reset or has left."""

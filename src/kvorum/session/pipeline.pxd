@@ -28,12 +28,15 @@ cdef class Pipeline:
     cdef public bint pause_writes_only
     cdef public list held
 
-    @cython.locals(
-        call=Call, command=Command, reply=Writer, mark=cython.Py_ssize_t, end_ns=cython.longlong, now_ms=cython.longlong,
-        failed=cython.bint)
+    @cython.locals(call=Call, command=Command, end_ns=cython.longlong, now_ms=cython.longlong)
     cpdef long long run(self, Session session, long long start_ns) except? -2
 
-    @cython.locals(gates=cython.int)
+    @cython.locals(call=Call, reply=Writer, mark=cython.Py_ssize_t, end_ns=cython.longlong, failed=cython.bint)
+    cdef long long execute(self, Session session, Command command, long long start_ns) except? -2
+
+    @cython.locals(gates=cython.int, flags=cython.longlong)
     cdef int _admit(self, Session session, Command command) except -2
     cdef bint _make_room(self) except -1
+    cdef int _queue(self, Session session, Command command) except -2
+    cdef _observe(self, Session session, Command command)
     cdef _after(self, Session session, Command command)

@@ -15,8 +15,9 @@ from kvorum import errors
 from kvorum.commands.command import Command
 from kvorum.commands.spec import Flag
 from kvorum.errors import CommandError
-from kvorum.resp.types import WRITTEN
+from kvorum.resp.types import QUEUED, WRITTEN
 from kvorum.session.session import (
+    IN_TRANSACTION,
     NO_TOUCH,
     REPLY_OFF,
     REPLY_SKIP,
@@ -27,6 +28,7 @@ from kvorum.session.session import (
 )
 
 if TYPE_CHECKING:
+    from kvorum.session.blocking import Blocked
     from kvorum.session.context import ServerContext
 
 # Bits of Pipeline.gates
@@ -37,6 +39,9 @@ MONITORED = 8  # at least one client runs MONITOR
 
 HTTP_WORDS = frozenset([b"post", b"host:"])
 
+# What MULTI does not queue.
+OUTSIDE_TRANSACTIONS = frozenset([b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"])
+
 NEVER_SLOW = 1 << 62
 HELD = -1
 
@@ -44,6 +49,7 @@ HELD = -1
 MAY_WRITE = int(Flag.WRITE | Flag.MAY_REPLICATE)
 NO_AUTH = int(Flag.NO_AUTH)
 DENYOOM = int(Flag.DENYOOM)
+NO_MULTI = int(Flag.NO_MULTI)
 WHILE_LOADING = int(Flag.LOADING)
 FAST = int(Flag.FAST)
 SKIP_SLOWLOG = int(Flag.SKIP_SLOWLOG)
@@ -102,6 +108,17 @@ class Pipeline:
             admitted = self._admit(session, command)
             if admitted != 1:
                 return self.clock.monotonic_ns() if admitted == 0 else HELD
+        end_ns = self.execute(session, command, start_ns)
+        if self.gates | session.gates:
+            self._after(session, command)
+        if self.keyspace.ready:
+            self.server.blocking.serve()
+            end_ns = self.clock.monotonic_ns()
+        return end_ns
+
+    def execute(self, session: Session, command: Command, start_ns: int) -> int:
+        """Execute the request that ``session.call`` bears: write its reply, note its effects, count it. Returns the end."""
+        call = session.call
         failed = False
         reply = call.reply
         mark = reply.pending
@@ -141,9 +158,48 @@ class Pipeline:
             command.record(end_ns - start_ns)
         if end_ns - start_ns >= self.slow_ns:
             self._note_slow(session, command, end_ns - start_ns)
-        if self.gates | session.gates:
-            self._after(session, command)
         return end_ns
+
+    def execute_all(self, session: Session, commands: list[tuple[Command, list[bytes]]]) -> object:
+        """EXEC: execute what was queued; the effects of all are one unit. Writes the reply and says so."""
+        call = session.call
+        transaction = (call.command, call.args)
+        self.effects.open_group()
+        session.executing = True
+        try:
+            call.reply.array(len(commands))
+            for command, request in commands:
+                call.load(request)
+                call.command = command
+                self._execute_queued(session, command)
+        finally:
+            session.executing = False
+            call.command = transaction[0]
+            call.load(transaction[1])
+            self.effects.close_group()
+        return WRITTEN
+
+    def _execute_queued(self, session: Session, command: Command) -> None:
+        refusal = self._forbidden(session, command) if session.gates & RESTRICTED else None
+        if refusal is None:
+            self.execute(session, command, self.clock.monotonic_ns())
+            if self.gates | session.gates:
+                self._observe(session, command)
+        else:
+            session.call.reply.value(CommandError(refusal))
+            self.server.statistics.count_error(refusal.split(b" ", 1)[0])
+
+    def retry(self, blocked: Blocked, key: bytes) -> None:
+        """Execute the command of a client that waits for ``key``, which is there now."""
+        session = blocked.session
+        call = session.call
+        call.load(blocked.request)
+        call.command = blocked.command
+        call.ready_key = key
+        call.now_ms = self.keyspace.now_ms
+        blocked.command.calls -= 1  # it has been counted when it began to wait
+        self.execute(session, blocked.command, self.clock.monotonic_ns())
+        call.ready_key = None
 
     def _admit(self, session: Session, command: Command) -> int:
         """1: go on; 0: refused, the error is written; -1: held. The order is Redis'."""
@@ -153,18 +209,42 @@ class Pipeline:
             session.mute()
         if gates & UNAUTHENTICATED and not command.flags & NO_AUTH:
             return self._refuse(session, command, errors.NO_AUTHENTICATION)
+        flags = command.flags
+        if gates & IN_TRANSACTION:
+            if flags & NO_MULTI:
+                return self._refuse(session, command, errors.NOT_IN_MULTI)
+            if command.name == b"exec":  # it does what the queued commands do
+                flags |= session.transaction.flags
         if gates & RESTRICTED:
             refusal = self._forbidden(session, command)
             if refusal is not None:
                 return self._refuse(session, command, refusal)
-        if self.gates & MEMORY and command.flags & DENYOOM and not self._make_room():
+        if self.gates & MEMORY and flags & DENYOOM and not self._make_room():
             return self._refuse(session, command, errors.OUT_OF_MEMORY)
         if self.gates & LOADING and not command.flags & WHILE_LOADING:
             return self._refuse(session, command, errors.LOADING)
-        if self.gates & PAUSED and self._pause_applies(session, command):
+        if self.gates & PAUSED and self._pause_applies(session, flags):
             return HELD
+        if gates & IN_TRANSACTION and command.name not in OUTSIDE_TRANSACTIONS:
+            return self._queue(session, command)
         self.keyspace.no_touch = bool(gates & NO_TOUCH) and command.name != b"touch"
         return 1
+
+    def _queue(self, session: Session, command: Command) -> int:
+        """MULTI: keep the command for EXEC."""
+        transaction = session.transaction
+        transaction.append(command, session.call.args)
+        if transaction.argument_bytes > self.server.config.client_query_buffer_limit:
+            self.server.log.warning(
+                "client closed: its transaction exceeds the query buffer limit",
+                address=session.connection.peer.decode("utf-8", "replace"),
+            )
+            session.connection.close_soon()
+        session.call.reply.value(QUEUED)
+        session.last_command = command
+        if session.gates & (REPLY_SKIP | REPLY_OFF):
+            self._after(session, command)
+        return 0
 
     def _forbidden(self, session: Session, command: Command) -> bytes | None:
         """The check point of access control: the error for a user who may not run this command, else None."""
@@ -177,12 +257,12 @@ class Pipeline:
         """Evict until the memory limit is kept; False if that is impossible."""
         return self.keyspace.used_bytes <= self.memory_limit_bytes or self.server.make_room()
 
-    def _pause_applies(self, session: Session, command: Command) -> bool:
-        """Whether CLIENT PAUSE holds this command back; if so the session waits for ``unpause``."""
+    def _pause_applies(self, session: Session, flags: int) -> bool:
+        """Whether CLIENT PAUSE holds a command with these flags back; if so the session waits for ``unpause``."""
         if self.keyspace.now_ms >= self.pause_until_ms:
             self.unpause()
             return False
-        if self.pause_writes_only and not command.flags & MAY_WRITE:
+        if self.pause_writes_only and not flags & MAY_WRITE:
             return False
         self.held.append(session)
         session.held_by = "pause"
@@ -219,6 +299,11 @@ class Pipeline:
 
     def _refuse(self, session: Session, command: Command | None, message: bytes) -> int:
         """Answer with an error; nothing was executed."""
+        if session.transaction is not None:
+            session.transaction.aborted = True
+            if command is not None and command.name == b"exec":
+                session.end_transaction()
+                message = errors.ABORTED_BECAUSE_OF + message
         if session.gates & (REPLY_SKIP | REPLY_SKIP_NEXT):
             session.gates &= ~(REPLY_SKIP | REPLY_SKIP_NEXT)
             session.unmute()
@@ -255,8 +340,7 @@ class Pipeline:
 
     def _after(self, session: Session, command: Command) -> None:
         """What follows a command only while some gate is open."""
-        if self.gates & MONITORED and not command.flags & UNMONITORED:
-            self.server.feed_monitors(session)
+        self._observe(session, command)
         if session.gates & NO_TOUCH:
             self.keyspace.no_touch = False
         if session.gates & REPLY_SKIP:
@@ -264,3 +348,8 @@ class Pipeline:
             session.unmute()
         elif session.gates & REPLY_OFF:
             session.muted.consume(session.muted.pending)
+
+    def _observe(self, session: Session, command: Command) -> None:
+        """Show the command that was executed, by itself or in a transaction, to whom it concerns."""
+        if self.gates & MONITORED and not command.flags & UNMONITORED:
+            self.server.feed_monitors(session)

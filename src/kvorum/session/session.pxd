@@ -26,5 +26,9 @@ cdef class Session:
     cdef public bint no_evict
     cdef public bint monitor
     cdef public object held_by
+    cdef public object transaction
+    cdef public list watched
+    cdef public bint watch_broken
+    cdef public bint executing
 
     cpdef select(self, int index)

@@ -13,11 +13,13 @@ from kvorum.commands.call import Call
 from kvorum.keyspace.table import Keyspace
 from kvorum.resp.parser import Parser
 from kvorum.resp.writer import Writer
+from kvorum.session.transactions import Transaction
 
 if TYPE_CHECKING:
     from kvorum.acl.users import User
     from kvorum.commands.command import Command
     from kvorum.session.context import ServerContext
+    from kvorum.session.transactions import WatchedKey
 
 # Bits of Session.gates
 UNAUTHENTICATED = 1  # only commands flagged NO_AUTH
@@ -26,6 +28,9 @@ REPLY_OFF = 4  # CLIENT REPLY OFF
 REPLY_SKIP = 8  # CLIENT REPLY SKIP: this command's reply is dropped
 REPLY_SKIP_NEXT = 16  # CLIENT REPLY SKIP was just executed
 NO_TOUCH = 32  # CLIENT NO-TOUCH: commands leave the access clocks alone
+IN_TRANSACTION = 64  # MULTI: commands are queued
+TRACKING = 128  # CLIENT TRACKING: the keys it reads are remembered
+SUBSCRIBED = 256  # RESP2 with subscriptions: few commands are left
 
 
 class Session:
@@ -51,6 +56,10 @@ class Session:
         self.no_evict = False
         self.monitor = False
         self.held_by: Any = None
+        self.transaction: Transaction | Any = None  # between MULTI and EXEC
+        self.watched: list[WatchedKey] = []
+        self.watch_broken = False
+        self.executing = False  # a transaction: nothing may block now
         self.reset_user()
 
     @property
@@ -80,6 +89,17 @@ class Session:
         """The state of a new connection: the default user, if that one needs no password."""
         default = self.server.users.default
         self.become(default if default.enabled and default.no_password else None)
+
+    def begin_transaction(self) -> None:
+        """MULTI: queue what follows."""
+        self.transaction = Transaction()
+        self.gates |= IN_TRANSACTION
+
+    def end_transaction(self) -> None:
+        """EXEC or DISCARD: forget the queue and what was watched."""
+        self.transaction = None
+        self.gates &= ~IN_TRANSACTION
+        self.server.watches.forget(self)
 
     def become(self, user: User | None) -> None:
         """Act as ``user`` from now on; None: nobody yet."""
@@ -131,6 +151,7 @@ class Session:
         """Back to the state of a new connection (RESET). The library's name and version stay: they are still true."""
         if self.monitor:
             self.server.stop_monitoring(self)
+        self.end_transaction()
         self.select(0)
         self.protocol = 2
         self.set_replies(b"ON")

@@ -1,0 +1,88 @@
+"""What a client has between MULTI and EXEC, and whom WATCH tells that a key was modified.
+
+Redis' rules. Commands are checked when they are queued; one that is refused makes EXEC fail. A watched key that was
+modified in whatever way makes EXEC answer nothing. A key that had expired already when it was watched counts as absent,
+so that its late removal is no modification: WATCH removes it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from kvorum.keyspace.events import MODIFICATIONS
+
+if TYPE_CHECKING:
+    from kvorum.commands.command import Command
+    from kvorum.keyspace.table import Keyspace
+    from kvorum.session.session import Session
+
+WatchedKey = tuple[int, bytes]  # database, key
+
+
+class Transaction:
+    """The commands that wait for EXEC. ``flags``: those of all of them together."""
+
+    __slots__ = ("aborted", "argument_bytes", "commands", "flags")
+
+    def __init__(self) -> None:
+        self.commands: list[tuple[Command, list[bytes]]] = []
+        self.flags = 0
+        self.aborted = False
+        self.argument_bytes = 0
+
+    def append(self, command: Command, request: list[bytes]) -> None:
+        """Queue a command that may be executed."""
+        self.commands.append((command, request))
+        self.flags |= command.flags
+        self.argument_bytes += sum(map(len, request))
+
+
+class Watches:
+    """All watched keys of a server. Sessions bear what concerns them alone: which keys, and whether one was modified."""
+
+    def __init__(self, keyspace: Keyspace) -> None:
+        self.keyspace = keyspace
+        self._watchers: dict[WatchedKey, dict[Session, None]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._watchers)
+
+    def watch(self, session: Session, database: int, keys: Iterable[bytes]) -> None:
+        """``session`` wants to know of modifications of ``keys``."""
+        for key in keys:
+            self.keyspace.databases[database].expire_if_due(key)
+            watched = (database, key)
+            if watched not in session.watched:
+                session.watched.append(watched)
+                self._watchers.setdefault(watched, {})[session] = None
+        self.keyspace.observed |= MODIFICATIONS
+
+    def forget(self, session: Session) -> None:
+        """``session`` watches nothing any more, and what was modified does not matter to it."""
+        for watched in session.watched:
+            watchers = self._watchers[watched]
+            del watchers[session]
+            if not watchers:
+                del self._watchers[watched]
+        session.watched = []
+        session.watch_broken = False
+
+    def broken(self, session: Session) -> bool:
+        """Whether a watched key was modified; one that has expired is, even if nothing has removed it yet."""
+        for database, key in session.watched:
+            self.keyspace.databases[database].expire_if_due(key)
+        return session.watch_broken
+
+    def touch(self, database: int, key: bytes) -> None:
+        """The key was modified."""
+        for session in self._watchers.get((database, key), ()):
+            session.watch_broken = True
+
+    def touch_all(self, databases: Iterable[int]) -> None:
+        """These databases are about to be emptied or exchanged: keys that are there, or will be, are modified."""
+        indexes = tuple(databases)
+        for (database, key), sessions in self._watchers.items():
+            if database in indexes and any(self.keyspace.databases[index].peek(key) is not None for index in indexes):
+                for session in sessions:
+                    session.watch_broken = True
