@@ -151,6 +151,8 @@ class AsyncServer:
             (("timeout", "tcp-keepalive", "client-query-buffer-limit", "client-output-buffer-limit",
               "proto-max-bulk-len", "protected-mode", "maxclients"), self._apply_network),
             (("maxmemory", "maxmemory-clients"), self._apply_client_limit),
+            (("hash-max-listpack-entries", "hash-max-listpack-value", "list-max-listpack-size", "list-compress-depth",
+              "set-max-intset-entries", "zset-max-listpack-entries", "zset-max-listpack-value"), self._apply_encodings),
         ):  # fmt: skip
             apply(self.config)
             for name in names:
@@ -187,6 +189,16 @@ class AsyncServer:
         reactor.max_clients = allow_clients(config.maxclients)
         if reactor.max_clients < config.maxclients:
             self._log.warning("maxclients lowered: the process may not open more files", maxclients=reactor.max_clients)
+
+    def _apply_encodings(self, config: Config) -> None:
+        commons = self.context.keyspace.commons
+        commons.hash_max_entries = config.hash_max_listpack_entries
+        commons.hash_max_value = config.hash_max_listpack_value
+        commons.list_max_size = config.list_max_listpack_size
+        commons.list_compress_depth = config.list_compress_depth
+        commons.set_max_intset_entries = config.set_max_intset_entries
+        commons.zset_max_entries = config.zset_max_listpack_entries
+        commons.zset_max_value = config.zset_max_listpack_value
 
     def _apply_client_limit(self, config: Config) -> None:
         limit_bytes = config.maxmemory_clients
