@@ -121,6 +121,7 @@ HASH_VALUE_NOT_AN_INTEGER = b"ERR hash value is not an integer"
 HASH_VALUE_NOT_A_FLOAT = b"ERR hash value is not a float"
 NOT_FINITE = b"ERR value is NaN or Infinity"
 COUNT_TOO_BIG = b"ERR value is out of range"
+REPLY_TOO_LONG = b"ERR the reply would be too long"
 
 
 # Bitmaps

@@ -16,6 +16,7 @@ MODULES = (
     "connection",
     "debug",
     "functions",
+    "hashes",
     "info",
     "introspection",
     "keys",

@@ -220,8 +220,11 @@ def scan_cursor(word: bytes) -> int:
     raise CommandError(errors.INVALID_CURSOR)
 
 
-def scan_options(args: list[bytes]) -> tuple[bytes | None, int, bytes | None]:
-    """(pattern, count, type in lower case) of SCAN; the errors come in the order of the words."""
+def scan_options(args: list[bytes], by_type: bool = True) -> tuple[bytes | None, int, bytes | None]:
+    """(pattern, count, type in lower case) of SCAN, which alone has TYPE, HSCAN, SSCAN and ZSCAN; ``args`` from the cursor on.
+
+    The errors come in the order of the words.
+    """
     pattern: bytes | None = None
     wanted_type: bytes | None = None
     count = DEFAULT_SCAN_COUNT
@@ -232,7 +235,7 @@ def scan_options(args: list[bytes]) -> tuple[bytes | None, int, bytes | None]:
         value = args[position + 1]
         if option == b"MATCH":
             pattern = value
-        elif option == b"TYPE":
+        elif option == b"TYPE" and by_type:
             wanted_type = value.lower()
         elif option == b"COUNT":
             count = integer(value)
