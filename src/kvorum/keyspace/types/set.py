@@ -1,0 +1,291 @@
+"""Sets of strings, and what is computed from several of them.
+
+A set is kept in one of three forms, the smallest that its members allow:
+
+* an intset (``intset.py``) of up to ``set_max_intset_entries`` members that are all canonical texts of integers;
+* a listpack (``listpack.py``) of up to ``set_max_listpack_entries`` members of up to ``set_max_listpack_value`` bytes;
+* a hash table.
+
+Seen from outside it is as in Redis 7.0, which has no listpacks of sets: the second form calls itself ``hashtable`` like
+the third, and its limits are no options. A set moves on to the next form when a member does not fit, and never back, but
+that SPOP of most members leaves a new set of the few that stay, as in Redis.
+
+Invariants: no member is there twice, and a set in the second form has no member that is longer than its limit. A set that
+becomes empty is its caller's to remove. Scanning has Redis' guarantee: a member that is there from the first call to the
+last is returned at least once. Random members all have the same chance.
+
+This is the plain twin. What takes a ``Span`` in the compiled module takes ``bytes`` here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Self
+
+from kvorum.keyspace.commons import Commons
+from kvorum.keyspace.hashing import key_hash
+from kvorum.keyspace.types.intset import pack_intset, unpack_intset, width_of
+from kvorum.keyspace.values import Value
+from kvorum.resp.numbers import parse_integer
+from kvorum.resp.writer import Writer
+
+if TYPE_CHECKING:
+    from kvorum.observe.digest import Digest
+
+CURSOR_SHIFT = 11  # a cursor is the hash without so many low bits: it stays below 2**53
+POP_SHARE = 5  # when less than a fifth as many stay as are popped, those that stay are moved
+OBJECT_BYTES = 48
+BLOCK_BYTES = 16  # of a form, in this twin's rough accounting
+INTSET_LIMIT = 1 << 28
+
+
+class Set(Value):
+    """A set of byte strings. Made with the ``Commons`` of its keyspace."""
+
+    kind = b"set"
+
+    def __init__(self, commons: Commons) -> None:
+        super().__init__()
+        self.commons = commons
+        self._members: dict[bytes, None] = {}
+        self._integers = True
+        self._width = 2  # of the intset that it would be
+        self._bytes = 0
+
+    # How it is kept
+
+    def used_bytes(self) -> int:
+        """What it costs; in this twin roughly."""
+        return OBJECT_BYTES + (BLOCK_BYTES + self._bytes if self._members else 0)
+
+    def encoding(self) -> bytes:
+        """``intset`` or ``hashtable``."""
+        return b"intset" if self._integers else b"hashtable"
+
+    def elements(self) -> int:
+        """How many parts would have to be freed."""
+        return 1 if self._integers else max(1, len(self))
+
+    def size(self) -> int:
+        """How many members."""
+        return len(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def copy(self) -> Self:
+        """An independent set with the same members, kept in the same way."""
+        copied = type(self)(self.commons)
+        copied._members = dict(self._members)
+        copied._integers, copied._width, copied._bytes = self._integers, self._width, self._bytes
+        return copied
+
+    def release_some(self, budget: int) -> int:
+        """Let go of up to ``budget`` members of a set that nobody uses any more; how many."""
+        gone = [] if self._integers else list(islice(self._members, budget))
+        for member in gone:
+            self.remove(member)
+        return len(gone)
+
+    def add_to_digest(self, digest: Digest) -> None:
+        """DEBUG DIGEST: the members, in any order."""
+        for member in self._members:
+            digest.add(member)
+
+    def packed(self) -> bytes | None:
+        """The intset, if it is one; RDB files of 7.0 know no other form that could be copied as it is."""
+        if not self._integers or not self._members:
+            return None
+        return pack_intset(map(int, self._members), self._width)
+
+    @staticmethod
+    def from_packed(commons: Commons, blob: bytes) -> Set:
+        """The set of an intset that was validated; it becomes a hash table if it is longer than the limit."""
+        numbers = unpack_intset(blob)
+        made = Set(commons)
+        for number in numbers:
+            made._keep(b"%d" % number)
+        made._width = int.from_bytes(blob[:4], "little")
+        made._integers = len(numbers) <= commons.set_max_intset_entries
+        return made
+
+    # One member
+
+    def add(self, member: bytes) -> bool:
+        """Whether it is new."""
+        if member in self._members:
+            return False
+        number = parse_integer(member)
+        if number is None:
+            self._integers = False
+        else:
+            self._width = max(self._width, width_of(number))
+        self._keep(member)
+        if len(self) > min(self.commons.set_max_intset_entries, INTSET_LIMIT):
+            self._integers = False
+        return True
+
+    def _keep(self, member: bytes) -> None:
+        self._members[member] = None
+        self._bytes += len(member)
+
+    def remove(self, member: bytes) -> bool:
+        """Whether it was there."""
+        if member not in self._members:
+            return False
+        del self._members[member]
+        self._bytes -= len(member)
+        return True
+
+    def __contains__(self, member: bytes) -> bool:
+        return member in self._members
+
+    def insert(self, member: bytes) -> bool:
+        """``add`` of a Span."""
+        return self.add(member)
+
+    def discard(self, member: bytes) -> bool:
+        """``remove`` of a Span."""
+        return self.remove(member)
+
+    def holds(self, member: bytes) -> bool:
+        """Whether a Span is a member."""
+        return member in self._members
+
+    # Many members
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The members. While it changes, those that stay are shown once at least, unless it was small."""
+        return iter(list(self._members))
+
+    def write_members(self, reply: Writer) -> None:
+        """All members as a reply of type set."""
+        reply.set(len(self))
+        self._write_all(reply)
+
+    def _write_all(self, reply: Writer) -> None:
+        for member in self._members:
+            reply.string(member)
+
+    def scan(self, cursor: int, count: int = 10) -> tuple[int, list[bytes]]:
+        """About ``count`` members from a cursor on, 0 at first, and the next cursor, 0: that was all.
+
+        A small set is returned whole.
+        """
+        if self._integers:
+            return 0, list(self._members)
+        places = sorted((key_hash(member, self.commons.hash_seed) >> CURSOR_SHIFT, member) for member in self._members)
+        page = [member for place, member in places if place >= cursor][: max(1, count)]
+        following = [place for place, member in places if place >= cursor][len(page) :]
+        return (following[0] if following else 0), page
+
+    # Chance. The set must not be empty.
+
+    def random(self) -> bytes:
+        """A random member."""
+        return list(self._members)[self.commons.random_below(len(self))]
+
+    def pop(self) -> bytes:
+        """Remove a random member."""
+        member = self.random()
+        self.remove(member)
+        return member
+
+    def pop_some(self, count: int) -> list[bytes]:
+        """Remove ``count`` random members, fewer than there are.
+
+        If few stay, they become a set as if they had been added to an empty one.
+        """
+        popped = self.sample(count)
+        renewed = (len(self) - count) * POP_SHARE <= count
+        for member in popped:
+            self.remove(member)
+        if renewed:
+            fresh = Set(self.commons)
+            for member in self._members:
+                fresh.add(member)
+            self._integers, self._width = fresh._integers, fresh._width
+        return popped
+
+    def sample(self, count: int) -> list[bytes]:
+        """``count`` different members, or all of them."""
+        members = list(self._members)
+        chosen: list[bytes] = []
+        while members and len(chosen) < count:
+            index = self.commons.random_below(len(members))
+            members[index], members[-1] = members[-1], members[index]
+            chosen.append(members.pop())
+        return chosen
+
+    def write_random(self, reply: Writer) -> None:
+        """One random member."""
+        reply.string(self.random())
+
+    def write_random_members(self, reply: Writer, count: int) -> None:
+        """Random members without a header; some may come twice."""
+        for _ in range(count):
+            self.write_random(reply)
+
+    def write_sample(self, reply: Writer, count: int) -> None:
+        """An array of ``count`` different members, or of all of them."""
+        chosen = self.sample(count)
+        reply.array(len(chosen))
+        for member in chosen:
+            reply.string(member)
+
+
+def write_intersection(sets: list[Set], reply: Writer) -> None:
+    """The members that all of the sets have, as a reply of type set."""
+    _write([member for member in sets[0] if all(member in one for one in sets)], reply)
+
+
+def count_intersection(sets: list[Set], limit: int) -> int:
+    """How many members all of the sets have; no more than a limit, 0: none."""
+    count = sum(all(member in one for one in sets) for member in sets[0])
+    return min(count, limit) if limit else count
+
+
+def intersection(sets: list[Set], commons: Commons) -> Set:
+    """The set of the members that all of the sets have."""
+    return _set_of([member for member in sets[0] if all(member in one for one in sets)], commons)
+
+
+def union(sets: list[Set], commons: Commons) -> Set:
+    """The set of the members that any of the sets has."""
+    return _set_of([member for one in sets for member in one], commons)
+
+
+def write_difference(sets: list[Set], reply: Writer) -> None:
+    """The members that the first has and no other, as a reply of type set."""
+    _write([member for member in sets[0] if not any(member in one for one in sets[1:])], reply)
+
+
+def difference(sets: list[Set], commons: Commons) -> Set:
+    """The set of the members that the first has and no other.
+
+    Two ways as in Redis, which differ in how the result is kept: if the others are many compared with their size, their
+    members are taken out of a copy of the first, which stays a hash table if it had to be one.
+    """
+    if sets[0] in sets[1:]:
+        return Set(commons)
+    if len(sets[0]) * len(sets) // 2 <= sum(map(len, sets)):
+        return _set_of([member for member in sets[0] if not any(member in one for one in sets[1:])], commons)
+    result = _set_of(list(sets[0]), commons)
+    for one in sets[1:]:
+        for member in one:
+            result.remove(member)
+    return result
+
+
+def _write(members: list[bytes], reply: Writer) -> None:
+    reply.set(len(members))
+    for member in members:
+        reply.string(member)
+
+
+def _set_of(members: list[bytes], commons: Commons) -> Set:
+    made = Set(commons)
+    for member in members:
+        made.add(member)
+    return made
