@@ -101,6 +101,28 @@ EXPIRE_NX_EXCLUDES = b"ERR NX and XX, GT or LT options at the same time are not 
 EXPIRE_GT_EXCLUDES_LT = b"ERR GT and LT options at the same time are not compatible"
 WAITAOF_WITHOUT_LOG = b"ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
 
+BUSY_KEY = b"BUSYKEY Target key name already exists."
+INVALID_TTL = b"ERR Invalid TTL value, must be >= 0"
+INVALID_IDLE_TIME = b"ERR Invalid IDLETIME value, must be >= 0"
+INVALID_FREQUENCY = b"ERR Invalid FREQ value, must be >= 0 and <= 255"
+WRONG_PAYLOAD = b"ERR DUMP payload version or checksum are wrong"
+BAD_PAYLOAD = b"ERR Bad data format"
+NOT_A_WEIGHT = b"ERR One or more scores can't be converted into double"
+MIGRATE_KEY_AND_KEYS = b"ERR When using MIGRATE KEYS option, the key argument must be set to the empty string"
+MIGRATE_NO_CONNECTION = b"IOERR error or timeout connecting to the client"
+MIGRATE_NOT_WRITTEN = b"IOERR error or timeout writing to target instance"
+MIGRATE_NOT_READ = b"IOERR error or timeout reading from target instance"
+
+
+def unsupported_value(reason: str) -> bytes:
+    """Of DUMP and RESTORE, for a type of value that this server does not have."""
+    return b"ERR Bad data format: " + reason.encode()
+
+
+def refused_by_target(reply: bytes) -> bytes:
+    """Of MIGRATE; ``reply`` is the error that came back, without the leading ``-``."""
+    return b"ERR Target instance replied with error: " + reply
+
 
 def unsupported_option(word: bytes) -> bytes:
     """``word`` is shown as C shows it: up to a NUL, and on one line."""
