@@ -1,20 +1,11 @@
 """C side of the reactor; ``reactor.py`` documents the Python side."""
-from libc.stdint cimport uint32_t
-
 from kvorum.clock cimport Clock
 from kvorum.journal.effects cimport Effects
+from kvorum.net.sockets cimport epoll_event
 from kvorum.resp.parser cimport Parser, Scratch
 from kvorum.resp.writer cimport Writer
 from kvorum.session.pipeline cimport Pipeline
 from kvorum.session.session cimport Session
-
-
-cdef extern from "<sys/epoll.h>" nogil:
-    ctypedef union epoll_data_t:
-        void* ptr
-    struct epoll_event:
-        uint32_t events
-        epoll_data_t data
 
 
 cdef class Watched:
