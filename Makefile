@@ -6,7 +6,7 @@ VENV := .venv/bin
 DEVELOP := $(PYTHON) tools/develop.py
 
 .DEFAULT_GOAL := help
-.PHONY: build run test lint format bench fuzz clean distclean help python
+.PHONY: build run test lint format bench judges fuzz clean distclean help python
 
 build: python  ## compile everything and install kvorum into .venv
 	@$(DEVELOP) build
@@ -33,6 +33,10 @@ format: python  ## put all files into the one format
 bench: python  ## measure beside redis-server; QUICK=1 for two minutes, PARTS=pipeline,memory for some parts
 	@$(DEVELOP) bench
 	@$(VENV)/python -m bench $(if $(QUICK),--quick) $(if $(PARTS),--parts "$(PARTS)") $(ARGS)
+
+judges: python  ## run outside test suites whose checkouts REDIS_SUITE, REDIS_PY_SUITE and TAIR_SUITE name
+	@$(DEVELOP) dev
+	@$(VENV)/python tools/judge.py $(ARGS)
 
 fuzz: python  ## feed random input to the parsers; FUZZ_SECONDS=600 for each instead of 60
 	@$(DEVELOP) fuzz

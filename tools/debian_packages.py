@@ -56,6 +56,7 @@ BUNDLES = {
             "usr/bin/redis-check-rdb",
         ),
     ),
+    "tcl": Bundle(packages=("tcl8.6", "libtcl8.6"), programs=("usr/bin/tclsh8.6",)),
     "pip": Bundle(packages=("python3-pip-whl",), programs=()),
 }
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from judges.lists import Results, Test
@@ -23,6 +24,7 @@ TAGS = "-slow"
 QUIET_S = 60
 UNIT_S = 900
 MOST_HANGS = 8
+WORDS = 300
 FIRST_PORT = 24111
 PROGRAMS = ("redis-cli", "redis-benchmark", "redis-check-aof", "redis-check-rdb")
 
@@ -45,7 +47,8 @@ def read_log(text: str) -> Log:
         if found := re.fullmatch(r"\[ok\]: (.*) \(\d+ ms\)", line):
             log.passed.append(found[1])
         elif found := re.fullmatch(r"\[err\]: (.*?)(?: in \S+\.tcl)?", line):
-            log.failed[found[1]] = " ".join(lines[at + 1 : at + 3])[:300]
+            told = takewhile(lambda line: not line.startswith("["), lines[at + 1 :])
+            log.failed[found[1]] = " ".join(told)[:WORDS]
         elif found := re.fullmatch(r"\[exception\]: (.*)", line):
             log.broken = found[1]
         elif (found := re.match(r"sock\S* => \(IN PROGRESS\) (.*)", line)) and log.hung is None:
