@@ -87,6 +87,7 @@ def config_rewrite_failed(reason: bytes) -> bytes:
 # Numbers in arguments
 MUST_BE_POSITIVE = b"ERR value is out of range, must be positive"
 TIMEOUT_NOT_AN_INTEGER = b"ERR timeout is not an integer or out of range"
+TIMEOUT_NOT_A_FLOAT = b"ERR timeout is not a float or out of range"
 TIMEOUT_NEGATIVE = b"ERR timeout is negative"
 TIMEOUT_OUT_OF_RANGE = b"ERR timeout is out of range"
 
@@ -146,6 +147,18 @@ COUNT_TOO_BIG = b"ERR value is out of range"
 REPLY_TOO_LONG = b"ERR the reply would be too long"
 
 
+# Sorted sets
+NOT_A_SCORE_RANGE = b"ERR min or max is not a float"
+NOT_A_MEMBER_RANGE = b"ERR min or max not valid string range item"
+SCORE_IS_NAN = b"ERR resulting score is not a number (NaN)"
+ZADD_NX_EXCLUDES_XX = b"ERR XX and NX options at the same time are not compatible"
+ZADD_COMPARISONS = b"ERR GT, LT, and/or NX options at the same time are not compatible"
+ZADD_INCR_TAKES_ONE = b"ERR INCR option supports a single increment-element pair"
+LIMIT_NEEDS_RANGE = b"ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"
+NO_SCORES_BY_LEX = b"ERR syntax error, WITHSCORES not supported in combination with BYLEX"
+NOT_A_WEIGHT = b"ERR weight value is not a float"
+
+
 # Bitmaps
 BIT_OFFSET = b"ERR bit offset is not an integer or out of range"
 BIT_VALUE = b"ERR bit is not an integer or out of range"
@@ -158,6 +171,18 @@ BITFIELD_READ_ONLY = b"ERR BITFIELD_RO only supports the GET subcommand"
 
 # Functions
 FUNCTION_FLUSH_OPTION = b"ERR FUNCTION FLUSH only supports SYNC|ASYNC option"
+
+
+# Lists
+INDEX_OUT_OF_RANGE = b"ERR index out of range"
+RANK_IS_ZERO = (
+    b"ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from "
+    b"the end of the list"
+)
+NEGATIVE_COUNT = b"ERR COUNT can't be negative"
+NEGATIVE_MAX_LENGTH = b"ERR MAXLEN can't be negative"
+KEY_COUNT_NOT_POSITIVE = b"ERR numkeys should be greater than 0"
+COUNT_NOT_POSITIVE = b"ERR count should be greater than 0"
 
 
 # Connection

@@ -165,6 +165,9 @@ cdef unsigned char* lp_prepend_integer(unsigned char* lp, int64_t number) noexce
 cdef unsigned char* lp_append_pair(
     unsigned char* lp, const char* first, size_t first_size, const char* second, size_t second_size
 ) noexcept nogil
+cdef unsigned char* lp_insert_pair(
+    unsigned char* lp, const char* first, size_t first_size, const char* second, size_t second_size, unsigned char* p
+) noexcept nogil
 # newp (may be NULL) gets where the new element is; p may be the end with LP_BEFORE.
 cdef unsigned char* lp_insert(
     unsigned char* lp, const char* data, size_t size, unsigned char* p, int where, unsigned char** newp

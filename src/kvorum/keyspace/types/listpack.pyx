@@ -367,9 +367,15 @@ cdef unsigned char* lp_prepend_integer(unsigned char* lp, int64_t number) noexce
 cdef unsigned char* lp_append_pair(
     unsigned char* lp, const char* first, size_t first_size, const char* second, size_t second_size
 ) noexcept nogil:
-    """Two elements in one step: both are there, or none."""
+    return lp_insert_pair(lp, first, first_size, second, second_size, lp + lp_bytes(lp) - 1)
+
+
+cdef unsigned char* lp_insert_pair(
+    unsigned char* lp, const char* first, size_t first_size, const char* second, size_t second_size, unsigned char* p
+) noexcept nogil:
+    """Two elements in one step before p, which may be the end: both are there, or none."""
     cdef Piece one, other
-    cdef size_t offset = lp_bytes(lp) - 1
+    cdef size_t offset = p - lp
     if first_size > LP_LIMIT or second_size > LP_LIMIT:
         return NULL
     encode_text(&one, first, first_size)

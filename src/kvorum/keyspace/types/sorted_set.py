@@ -1,0 +1,299 @@
+"""Sorted sets: members with scores, in order.
+
+The order is by score, and where scores are equal by the bytes of the members. A score is a double that is never NaN. *Ranks*
+count from 0 at the lowest item.
+
+Commands use the methods over Spans (here ``bytes``), which make no Python objects in the compiled twin, from the socket to the
+reply: ``change``, ``drop``, ``score_of``, ``rank_of``, ``by_rank``, ``between``, ``write_items``, ``remove_section``. What is
+rarer or needs the values themselves has Python's types: ``add``, ``remove``, ``score``, ``rank``, ``pairs``, ``items``, …
+
+A small sorted set is a listpack, a big one a hash table and a tree of the order; ``sorted_set.pyx`` and ``score_tree.pyx``
+tell how. A small one becomes big when it gets more members, or a longer one, than the limits of its ``Commons`` say, and never
+becomes small again. Redis calls the encoding of big ones ``skiplist`` by its own structure, and so OBJECT ENCODING has
+to; here it is a B+tree, which needs less than half the memory for the order, and fewer cache lines per search.
+
+Here it is a dict and a sorted list: the oracle of the compiled twin.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from kvorum.keyspace.commons import Commons
+from kvorum.keyspace.hashing import key_hash
+from kvorum.keyspace.types.listpack import pack, unpack
+from kvorum.keyspace.types.sorted_set_ranges import Range, Ranges, Section
+from kvorum.keyspace.values import Value
+from kvorum.resp.numbers import format_double, parse_float
+
+if TYPE_CHECKING:
+    from kvorum.observe.digest import Digest
+    from kvorum.resp.writer import Writer
+
+# What ``change`` is asked for: bits of its flags.
+IF_ABSENT = 1
+IF_PRESENT = 2
+IF_GREATER = 4
+IF_LESS = 8
+INCREMENT = 16
+
+# What came of it: one of these, or 0 if the member has that score already.
+ADDED = 1
+UPDATED = 2
+REFUSED = 4
+NOT_A_NUMBER = 8
+
+OBJECT_BYTES = 64
+MEMBER_BYTES = 96
+
+
+class Change(NamedTuple):
+    """What came of an addition."""
+
+    outcome: int
+    score: float
+    """The member's score now; NaN if nothing was to be done or it would have become NaN."""
+
+
+class SortedSet(Value):
+    """The value of a key of type zset."""
+
+    kind = b"zset"
+
+    def __init__(self, commons: Commons) -> None:
+        super().__init__()
+        self.commons = commons
+        self._scores: dict[bytes, float] = {}
+        self._order: list[tuple[float, bytes]] = []
+        self._small = True
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def length(self) -> int:
+        """How many members."""
+        return len(self._order)
+
+    # ---- As a value of the keyspace
+
+    def used_bytes(self) -> int:
+        return OBJECT_BYTES + sum(len(member) + MEMBER_BYTES for member in self._scores)
+
+    def encoding(self) -> bytes:
+        return b"listpack" if self._small else b"skiplist"
+
+    def elements(self) -> int:
+        return 1 if self._small else len(self._order)
+
+    def copy(self) -> SortedSet:
+        copied = SortedSet(self.commons)
+        copied._scores = dict(self._scores)
+        copied._order = list(self._order)
+        copied._small = self._small
+        return copied
+
+    def release_some(self, budget: int) -> int:
+        if self._small or budget <= 0:
+            return 0
+        freed = self._order[-budget:]
+        del self._order[-budget:]
+        for _, member in freed:
+            del self._scores[member]
+        return len(freed)
+
+    def add_to_digest(self, digest: Digest) -> None:
+        """As in Redis: each member with the text of its score, in no order."""
+        for member, score in self.items():
+            part = type(digest)()
+            part.mix(member)
+            part.mix(format_double(score))
+            digest.add(part.raw)
+
+    def packed(self) -> bytes | None:
+        """The listpack of a small one, as DUMP has it."""
+        if not self._small:
+            return None
+        return pack(part for score, member in self._order for part in (member, format_double(score)))
+
+    @classmethod
+    def from_packed(cls, commons: Commons, blob: bytes) -> SortedSet:
+        """From a valid listpack, which need not be within the limits or in order; what is no score counts as 0."""
+        made = cls(commons)
+        elements = unpack(blob)
+        for member, score in zip(elements[::2], elements[1::2], strict=False):
+            made.add(member, parse_float(score) or 0.0)
+        return made
+
+    # ---- Changing
+
+    def change(self, member: bytes, score: float, flags: int) -> Change:
+        """Add a member, or give it another score, as ZADD does with its options.
+
+        IF_ABSENT, IF_PRESENT: only new members, only old ones. IF_GREATER, IF_LESS: an old member only gets a score that is
+        greater or less than its own. INCREMENT: ``score`` is added to that of an old member.
+        """
+        current = self._scores.get(member)
+        if current is None:
+            if flags & IF_PRESENT:
+                return Change(REFUSED, math.nan)
+            self._insert(member, score)
+            return Change(ADDED, score)
+        if flags & IF_ABSENT:
+            return Change(REFUSED, math.nan)
+        if flags & INCREMENT:
+            score += current
+        if math.isnan(score):
+            return Change(NOT_A_NUMBER, score)
+        if (flags & IF_LESS and score >= current) or (flags & IF_GREATER and score <= current):
+            return Change(REFUSED, math.nan)
+        if score == current:
+            return Change(0, score)
+        self._take(member)
+        self._insert(member, score)
+        return Change(UPDATED, score)
+
+    def _insert(self, member: bytes, score: float) -> None:
+        insort(self._order, (score, member))
+        self._scores[member] = score
+        if len(self._order) > self.commons.zset_max_entries or len(member) > self.commons.zset_max_value:
+            self._small = False
+
+    def _take(self, member: bytes) -> None:
+        del self._order[bisect_left(self._order, (self._scores.pop(member), member))]
+
+    def drop(self, member: bytes) -> bool:
+        """Remove a member; whether it was there."""
+        if member not in self._scores:
+            return False
+        self._take(member)
+        return True
+
+    def remove_section(self, section: Section) -> None:
+        """Remove the items of a section."""
+        first, length = section
+        for _, member in self._order[first : first + length]:
+            del self._scores[member]
+        del self._order[first : first + length]
+
+    # ---- Looking
+
+    def score_of(self, member: bytes) -> float:
+        """The score of a member; NaN: it is not there."""
+        return self._scores.get(member, math.nan)
+
+    def rank_of(self, member: bytes, reverse: bool) -> int:
+        """The rank of a member, in reverse counted from the highest; -1: it is not there."""
+        score = self._scores.get(member)
+        if score is None:
+            return -1
+        rank = bisect_left(self._order, (score, member))
+        return len(self._order) - 1 - rank if reverse else rank
+
+    def by_rank(self, start: int, stop: int, reverse: bool) -> Section:
+        """From one rank to another, both included; negative ones count from the other end. In reverse ranks do too."""
+        section = Ranges.ranks(start, stop, len(self._order))
+        if reverse:
+            return Section(len(self._order) - section.first - section.length, section.length)
+        return section
+
+    def between(self, ends: Range, reverse: bool) -> Section:
+        """The items between two places.
+
+        Ranges by member mean something only if all scores are equal. If they are not, small sorted sets answer as Redis does,
+        for which the direction counts, and big ones with any section.
+        """
+        before_low = [ends.low.follows(member, score) for score, member in self._order]
+        before_high = [ends.high.follows(member, score) for score, member in self._order]
+        if not self._order or (ends.low.score is None and (before_low[-1] or not before_high[0])):
+            return Section(0, 0)
+        if reverse and ends.low.score is None:
+            end = len(before_high) - next(i for i, before in enumerate(reversed(before_high)) if before)
+            start = end
+            while start > 0 and not before_low[start - 1]:
+                start -= 1
+            return Section(start, end - start)
+        start = before_low.index(False) if False in before_low else len(before_low)
+        end = start
+        while end < len(before_high) and before_high[end]:
+            end += 1
+        return Section(start, end - start)
+
+    # ---- Showing
+
+    def write_items(self, writer: Writer, section: Section, reverse: bool, scores: bool) -> None:
+        """Write the items of a section; the array's header is the caller's.
+
+        With scores RESP2 gets two replies per item, RESP3 an array of two.
+        """
+        for member, score in self.pairs(section.first, section.length, reverse):
+            if scores and writer.protocol != 2:
+                writer.array(2)
+            writer.string(member)
+            if scores:
+                writer.double(score)
+
+    def pairs(self, first: int, count: int, reverse: bool = False) -> list[tuple[bytes, float]]:
+        """Up to ``count`` items from a rank on, or the same ones backwards."""
+        found = [(member, score) for score, member in self._order[first : first + count]]
+        return found[::-1] if reverse else found
+
+    def items(self) -> Iterator[tuple[bytes, float]]:
+        """All items in order."""
+        yield from self.pairs(0, len(self._order))
+
+    def scan(self, cursor: int, count: int) -> tuple[int, list[tuple[bytes, float]]]:
+        """Some items and the next cursor, 0 at the end. What stays from the first call (cursor 0) to the last is shown."""
+        if self._small:
+            return 0, self.pairs(0, len(self._order))
+        places = sorted((self._place(member), member) for member in self._scores)
+        places = [item for item in places if item[0] >= cursor]
+        end = max(count, 1)
+        while end < len(places) and places[end][0] == places[end - 1][0]:
+            end += 1
+        found = [(member, self._scores[member]) for _, member in places[:end]]
+        return places[end][0] if end < len(places) else 0, found
+
+    def _place(self, member: bytes) -> int:
+        """Where a scan meets a member, whatever others there are; not 0."""
+        return key_hash(member, self.commons.hash_seed) >> 12 | 1
+
+    # ---- For those who have Python's objects
+
+    def add(self, member: bytes, score: float) -> bool:
+        """Add a member or give it another score; whether it is new."""
+        if math.isnan(score):
+            raise ValueError("a score is a number")
+        return self.change(member, score, 0).outcome == ADDED
+
+    def remove(self, member: bytes) -> bool:
+        """Whether it was there."""
+        return self.drop(member)
+
+    def score(self, member: bytes) -> float | None:
+        return self._scores.get(member)
+
+    def rank(self, member: bytes, reverse: bool = False) -> int | None:
+        rank = self.rank_of(member, reverse)
+        return None if rank < 0 else rank
+
+    def random_pairs(self, count: int) -> list[tuple[bytes, float]]:
+        """So many different items, or with a negative count so many that need not be different, by chance."""
+        length = len(self._order)
+        if length == 0:
+            return []
+        if count < 0:
+            ranks = [self.commons.random_below(length) for _ in range(-count)]
+        else:
+            ranks = list(range(length))
+            for i in range(min(count, length)):
+                other = i + self.commons.random_below(length - i)
+                ranks[i], ranks[other] = ranks[other], ranks[i]
+            del ranks[count:]
+        return [self.pairs(rank, 1)[0] for rank in ranks]
+
+    def check(self) -> None:
+        """Raise an AssertionError unless the parts of the structure agree; for tests."""
+        assert self._order == sorted((score, member) for member, score in self._scores.items())

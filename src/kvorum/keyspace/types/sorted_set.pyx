@@ -1,0 +1,776 @@
+# cython: wraparound=False, initializedcheck=False, cdivision=True
+"""Sorted sets: members with scores, in order. ``sorted_set.py`` is the twin and documents what a sorted set does.
+
+A small one is one listpack: member, score, member, score, …, in order, as in Redis. A big one is two structures over the same
+entries: a table of ``keyspace/members``, in which a member has its score as value, and a ``score_tree`` for the order.
+A change is made in the one that may lack memory first and undone there if the other fails, so that they always agree.
+
+The object is 64 bytes; listpack and ``Big`` are exclusive, and there is always one of them. Memory is counted as it was
+allocated, in O(1).
+
+Scores in a listpack stand in the text that replies show, or as the integer that has this text; so a reply in RESP2 copies them
+without looking at the number. ``from_packed`` sees to it that this holds for blobs from elsewhere.
+
+No memory: the method raises MemoryError and the sorted set is as it was, if perhaps already a big one.
+"""
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.math cimport NAN, isnan
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy
+
+from kvorum.keyspace.commons cimport Commons
+from kvorum.keyspace.entry cimport Entry, chunk_bytes, key_of, prefetch_line, value_of
+from kvorum.keyspace.members cimport (
+    MemberWalk,
+    add_member,
+    begin_chain,
+    clear_members,
+    detach_member,
+    discard_member,
+    find_member,
+    free_members,
+    member_count,
+    next_in_chain,
+    remove_member,
+)
+from kvorum.keyspace.types.listpack cimport (
+    Element,
+    element_bytes,
+    element_text,
+    lp_allocated,
+    lp_before,
+    lp_begin,
+    lp_bytes,
+    lp_copy,
+    lp_count,
+    lp_delete_range,
+    lp_delete_some,
+    lp_ends,
+    lp_find,
+    lp_fits,
+    lp_free,
+    lp_from,
+    lp_get,
+    lp_insert_pair,
+    lp_new,
+    lp_replace,
+    lp_seek,
+    lp_skip,
+    write_element,
+    write_elements,
+)
+from kvorum.keyspace.types.score_tree cimport (
+    Bound,
+    Position,
+    advance,
+    compare_bytes,
+    entry_at,
+    fault_in_tree,
+    free_nodes,
+    insert_item,
+    move_item,
+    rank_of_bound,
+    rank_of_item,
+    remove_item,
+    retreat,
+    score_at,
+    select_rank,
+    take_item,
+)
+from kvorum.keyspace.types.sorted_set_ranges cimport Range, Ranges, Section
+from kvorum.keyspace.values cimport Value
+from kvorum.resp.numbers cimport DOUBLE_CHARACTERS, parse_double_text, write_double
+from kvorum.resp.numbers import format_double
+from kvorum.resp.span cimport Span
+from kvorum.resp.writer cimport Writer
+
+cdef enum:
+    NUMBER_BYTES = 24           # room for the text of an integer
+    STEP = 64                   # so many items at a time are shown by an iteration
+    VISITS_PER_ITEM = 10        # a scan looks at so many buckets per member that it was asked for
+
+cdef long long OBJECT_BYTES
+
+
+cdef inline Span span_of(bytes text):
+    cdef Span span
+    span.data = PyBytes_AS_STRING(text)
+    span.size = PyBytes_GET_SIZE(text)
+    span.owner = NULL
+    return span
+
+
+# Scores
+
+cdef inline double entry_score(Entry* entry) noexcept nogil:
+    cdef double score
+    memcpy(&score, value_of(entry), sizeof(score))
+    return score
+
+
+cdef double element_score(Element* element) noexcept nogil:
+    """0 if it is no number, as in Redis."""
+    cdef double score
+    if element.data == NULL:
+        return <double>element.number
+    return score if parse_double_text(<const char*>element.data, element.size, &score) else 0
+
+
+cdef inline double packed_score(const unsigned char* p) noexcept nogil:
+    """The score that the element at p is."""
+    cdef Element element
+    lp_get(p, &element)
+    if element.data == NULL:
+        return <double>element.number
+    return element_score(&element)
+
+
+# Items of listpacks; p is where the member stands
+
+cdef inline unsigned char* next_item(const unsigned char* p) noexcept nogil:
+    return lp_skip(lp_skip(p))
+
+
+cdef inline unsigned char* item_before(const unsigned char* p) noexcept nogil:
+    return lp_before(lp_before(p))
+
+
+cdef bint packed_is_before(const unsigned char* p, Bound* bound) noexcept nogil:
+    """Whether an item stands before a place."""
+    cdef char room[NUMBER_BYTES]
+    cdef const char* text
+    cdef Element element
+    cdef uint32_t size
+    cdef double score
+    cdef int order
+    if bound.by_score:
+        score = packed_score(lp_skip(p))
+        if score != bound.score:
+            return score < bound.score
+    if bound.data == NULL:
+        return bound.after
+    lp_get(p, &element)
+    size = element_text(&element, room, &text)
+    order = compare_bytes(text, size, bound.data, bound.size)
+    return order < 0 or (order == 0 and bound.after)
+
+
+cdef inline Bound bound_before(Span member, double score) noexcept nogil:
+    """The place just before an item."""
+    cdef Bound bound
+    bound.score = score
+    bound.data = member.data
+    bound.size = member.size
+    bound.by_score = True
+    bound.after = False
+    return bound
+
+
+cdef tuple pair_at(const unsigned char* p):
+    cdef Element member
+    cdef uint32_t size = lp_get(p, &member)
+    return element_bytes(&member), packed_score(p + size)
+
+
+cdef tuple pair_of(Entry* entry, double score):
+    return PyBytes_FromStringAndSize(key_of(entry), entry.key_size), score
+
+
+cdef unsigned char* put_packed(unsigned char* lp, unsigned char* p, Span member, double score) noexcept nogil:
+    """Insert an item before p, which may be the end; NULL: no memory, the old listpack is as it was."""
+    cdef char text[DOUBLE_CHARACTERS]
+    return lp_insert_pair(lp, member.data, member.size, text, write_double(text, score), p)
+
+
+@cython.final
+@cython.no_gc
+cdef class SortedSet(Value):
+    kind = b"zset"
+
+    def __cinit__(self, Commons commons not None):
+        self.commons = commons
+        self.lp = lp_new(0)
+        if self.lp == NULL:
+            raise MemoryError
+
+    def __init__(self, commons):
+        self.accounted_bytes = 0
+
+    def __dealloc__(self):
+        lp_free(self.lp)
+        if self.big != NULL:
+            free_big(self.commons, self.big)
+
+    def __len__(self):
+        return self.length()
+
+    cpdef long long length(self) noexcept:
+        return self.big.tree.count if self.lp == NULL else lp_count(self.lp) >> 1
+
+    # ---- As a value of the keyspace
+
+    cpdef long long used_bytes(self) except -1:
+        if self.lp != NULL:
+            return OBJECT_BYTES + lp_allocated(self.lp)
+        return OBJECT_BYTES + chunk_bytes(self.big) + self.big.members.bytes + self.big.tree_bytes
+
+    cpdef bytes encoding(self):
+        return b"skiplist" if self.lp == NULL else b"listpack"
+
+    cpdef Py_ssize_t elements(self) except -1:
+        return member_count(&self.big.members) if self.lp == NULL else 1
+
+    def copy(self):
+        cdef SortedSet copied = SortedSet(self.commons)
+        cdef unsigned char* lp = NULL
+        cdef Position position
+        if self.lp != NULL:
+            lp = lp_copy(self.lp)
+            if lp == NULL:
+                raise MemoryError
+            lp_free(copied.lp)
+            copied.lp = lp
+            return copied
+        copied.convert()
+        position = select_rank(&self.big.tree, 0)
+        while position.leaf != NULL:
+            add_to_big(self.commons, copied.big, key_of(entry_at(&position)), entry_at(&position).key_size,
+                       score_at(&position))
+            advance(&position)
+        return copied
+
+    def release_some(self, int64_t budget):
+        if self.lp != NULL or budget <= 0:
+            return 0
+        if free_nodes(&self.commons.heap, &self.big.tree, budget, &self.big.tree_bytes):
+            return budget
+        return free_members(&self.commons.heap, &self.big.members, &self.big.released, budget)
+
+    def add_to_digest(self, digest):
+        for member, score in self.items():
+            part = type(digest)()
+            part.mix(member)
+            part.mix(format_double(score))
+            digest.add(part.raw)
+
+    def packed(self):
+        if self.lp == NULL:
+            return None
+        return PyBytes_FromStringAndSize(<char*>self.lp, lp_bytes(self.lp))
+
+    @classmethod
+    def from_packed(cls, Commons commons not None, bytes blob not None):
+        cdef SortedSet made = SortedSet(commons)
+        cdef unsigned char* lp = lp_from(PyBytes_AS_STRING(blob), PyBytes_GET_SIZE(blob))
+        cdef unsigned char* p
+        if lp == NULL:
+            raise MemoryError
+        if is_own(lp, commons):
+            lp_free(made.lp)
+            made.lp = lp
+            return made
+        try:
+            p = lp_begin(lp)
+            while not lp_ends(p) and not lp_ends(lp_skip(p)):
+                made.add(*pair_at(p))
+                p = next_item(p)
+        finally:
+            lp_free(lp)
+        return made
+
+    # ---- Changing
+
+    cdef Change change(self, Span member, double score, int flags) except *:
+        if self.lp != NULL:
+            return self.change_packed(member, score, flags)
+        return self.change_big(member, score, flags)
+
+    cdef Change change_packed(self, Span member, double score, int flags) except *:
+        cdef unsigned char* p = self.find_packed(member)
+        cdef Change change
+        cdef double current
+        if p == NULL:
+            if flags & IF_PRESENT:
+                return refusal()
+            if not self.add_packed(member, score):
+                return self.change_big(member, score, flags)
+            change.outcome = ADDED
+            change.score = score
+            return change
+        current = packed_score(lp_skip(p))
+        change = changed_score(current, score, flags)
+        if change.outcome == UPDATED:
+            self.move_packed(p, member, change.score)
+        return change
+
+    cdef Change change_big(self, Span member, double score, int flags) except *:
+        cdef Big* big = self.big
+        cdef Entry* entry
+        cdef Change change
+        cdef double current
+        if flags & IF_PRESENT:
+            entry = find_member(&self.commons.heap, &big.members, member.data, member.size)
+            if entry == NULL:
+                return refusal()
+        elif add_to_table(self.commons, big, member.data, member.size, score, &entry):
+            change.outcome = ADDED
+            change.score = score
+            return change
+        current = entry_score(entry)
+        change = changed_score(current, score, flags)
+        if change.outcome == UPDATED:
+            move_item(&self.commons.heap, &big.tree, current, entry, change.score, &big.tree_bytes)
+            memcpy(value_of(entry), &change.score, sizeof(double))
+        return change
+
+    cdef int add_packed(self, Span member, double score) except -1:
+        """Add a member that is not there; 0: not done, it is big now."""
+        cdef unsigned char* grown
+        if (
+            self.length() >= self.commons.zset_max_entries
+            or member.size > self.commons.zset_max_value
+            or not lp_fits(self.lp, member.size + DOUBLE_CHARACTERS)
+        ):
+            self.convert()
+            return 0
+        grown = put_packed(self.lp, self.place_for(member, score), member, score)
+        if grown == NULL:
+            raise MemoryError
+        self.lp = grown
+        return 1
+
+    cdef int move_packed(self, unsigned char* p, Span member, double score) except -1:
+        """Give the item at p another score."""
+        cdef char text[DOUBLE_CHARACTERS]
+        cdef Bound bound = bound_before(member, score)
+        cdef unsigned char* value = lp_skip(p)
+        cdef unsigned char* following = lp_skip(value)
+        cdef unsigned char* place
+        cdef unsigned char* grown
+        cdef size_t offset
+        if (p == lp_begin(self.lp) or packed_is_before(item_before(p), &bound)) and (
+            lp_ends(following) or not packed_is_before(following, &bound)
+        ):
+            grown = lp_replace(self.lp, &value, text, write_double(text, score))
+            if grown == NULL:
+                raise MemoryError
+            self.lp = grown
+            return 0
+        # The new item first: that may fail.
+        place = self.place_for(member, score)
+        offset = p - self.lp
+        if place <= p:
+            offset -= lp_bytes(self.lp)
+        grown = put_packed(self.lp, place, member, score)
+        if grown == NULL:
+            raise MemoryError
+        if place <= p:
+            offset += lp_bytes(grown)
+        self.lp = lp_delete_some(grown, grown + offset, 2, NULL)
+        return 0
+
+    cdef int convert(self) except -1:
+        """Become a big one."""
+        cdef char room[NUMBER_BYTES]
+        cdef const char* text
+        cdef Element member
+        cdef uint32_t size
+        cdef unsigned char* p = lp_begin(self.lp)
+        cdef Big* big = <Big*>calloc(1, sizeof(Big))
+        if big == NULL:
+            raise MemoryError
+        try:
+            while not lp_ends(p):
+                p += lp_get(p, &member)
+                size = element_text(&member, room, &text)
+                add_to_big(self.commons, big, text, size, packed_score(p))
+                p = lp_skip(p)
+        except BaseException:
+            free_big(self.commons, big)
+            raise
+        lp_free(self.lp)
+        self.lp = NULL
+        self.big = big
+        return 0
+
+    cdef bint drop(self, Span member) noexcept:
+        cdef unsigned char* p
+        cdef Entry* entry
+        if self.lp != NULL:
+            p = self.find_packed(member)
+            if p == NULL:
+                return False
+            self.lp = lp_delete_some(self.lp, p, 2, NULL)
+            return True
+        entry = detach_member(&self.commons.heap, &self.big.members, member.data, member.size)
+        if entry == NULL:
+            return False
+        remove_item(&self.commons.heap, &self.big.tree, entry_score(entry), entry, &self.big.tree_bytes)
+        discard_member(&self.commons.heap, entry)
+        return True
+
+    cdef int remove_section(self, Section section) noexcept:
+        cdef long long i
+        cdef double score
+        cdef Entry* entry
+        if self.lp != NULL:
+            if section.length > 0:
+                self.lp = lp_delete_range(self.lp, 2 * section.first, <uint32_t>(2 * section.length))
+            return 0
+        for i in range(section.length):
+            entry = take_item(&self.commons.heap, &self.big.tree, section.first, &score, &self.big.tree_bytes)
+            detach_member(&self.commons.heap, &self.big.members, key_of(entry), entry.key_size)
+            discard_member(&self.commons.heap, entry)
+        return 0
+
+    # ---- Looking
+
+    cdef unsigned char* find_packed(self, Span member) noexcept:
+        return lp_find(self.lp, lp_begin(self.lp), member.data, member.size, 1)
+
+    cdef unsigned char* place_for(self, Span member, double score) noexcept:
+        """Before which item of the listpack an item belongs."""
+        cdef Bound bound = bound_before(member, score)
+        cdef unsigned char* p = lp_begin(self.lp)
+        cdef unsigned char* end = self.lp + lp_bytes(self.lp) - 1
+        # Scores often rise from one addition to the next.
+        if p == end or packed_is_before(item_before(end), &bound):
+            return end
+        while packed_is_before(p, &bound):
+            p = next_item(p)
+        return p
+
+    cdef double score_of(self, Span member) noexcept:
+        cdef unsigned char* p
+        cdef Entry* entry
+        if self.lp != NULL:
+            p = self.find_packed(member)
+            return packed_score(lp_skip(p)) if p != NULL else NAN
+        entry = find_member(&self.commons.heap, &self.big.members, member.data, member.size)
+        return entry_score(entry) if entry != NULL else NAN
+
+    cdef long long rank_of(self, Span member, bint reverse) noexcept:
+        cdef unsigned char* p
+        cdef unsigned char* q
+        cdef Entry* entry
+        cdef long long rank = 0
+        if self.lp != NULL:
+            p = self.find_packed(member)
+            if p == NULL:
+                return -1
+            q = lp_begin(self.lp)
+            while q < p:
+                q = next_item(q)
+                rank += 1
+        else:
+            entry = find_member(&self.commons.heap, &self.big.members, member.data, member.size)
+            if entry == NULL:
+                return -1
+            rank = rank_of_item(&self.big.tree, entry_score(entry), entry)
+        return self.length() - 1 - rank if reverse else rank
+
+    cdef Section by_rank(self, long long start, long long stop, bint reverse) noexcept:
+        cdef long long length = self.length()
+        cdef Section section = Ranges.ranks(start, stop, length)
+        if reverse:
+            section.first = length - section.first - section.length
+        return section
+
+    cdef Section between(self, Range ends, bint reverse) noexcept:
+        cdef Section section
+        if self.lp != NULL:
+            return self.section_packed(&ends, reverse)
+        section.first = rank_of_bound(&self.big.tree, &ends.low)
+        section.length = rank_of_bound(&self.big.tree, &ends.high) - section.first
+        if section.length < 0:
+            section.length = 0
+        return section
+
+    cdef Section section_packed(self, Range* ends, bint reverse) noexcept:
+        """Ranges by member over different scores mean nothing, but come out as in Redis."""
+        cdef Section section
+        cdef unsigned char* p = lp_begin(self.lp)
+        cdef unsigned char* end = self.lp + lp_bytes(self.lp) - 1
+        section.first = section.length = 0
+        if p == end:
+            return section
+        if not ends.low.by_score and (
+            packed_is_before(item_before(end), &ends.low) or not packed_is_before(p, &ends.high)
+        ):
+            return section
+        if reverse and not ends.low.by_score:
+            section.first = self.length()
+            p = end
+            while p != lp_begin(self.lp) and not packed_is_before(item_before(p), &ends.high):
+                p = item_before(p)
+                section.first -= 1
+            while p != lp_begin(self.lp) and not packed_is_before(item_before(p), &ends.low):
+                p = item_before(p)
+                section.first -= 1
+                section.length += 1
+            return section
+        while p != end and packed_is_before(p, &ends.low):
+            p = next_item(p)
+            section.first += 1
+        while p != end and packed_is_before(p, &ends.high):
+            p = next_item(p)
+            section.length += 1
+        return section
+
+    # ---- Showing
+
+    cdef int write_items(self, Writer writer, Section section, bint reverse, bint scores) except -1:
+        if section.length == 0:
+            return 0
+        if self.lp != NULL:
+            return self.write_packed(writer, section, reverse, scores)
+        return self.write_big(writer, section, reverse, scores)
+
+    cdef int write_packed(self, Writer writer, Section section, bint reverse, bint scores) except -1:
+        cdef unsigned char* p
+        cdef Element member, score
+        cdef long long i
+        cdef uint32_t size
+        cdef bint nested = scores and writer.protocol != 2
+        p = lp_seek(self.lp, 2 * (section.first + section.length - 1 if reverse else section.first))
+        if not nested and not reverse:
+            return write_elements(writer, p, <uint32_t>(2 * section.length if scores else section.length), not scores)
+        for i in range(section.length):
+            size = lp_get(p, &member)
+            if nested:
+                writer.array(2)
+            write_element(writer, &member)
+            if scores:
+                lp_get(p + size, &score)
+                if nested:
+                    writer.double(element_score(&score))
+                else:
+                    write_element(writer, &score)
+            if reverse:
+                if i + 1 < section.length:
+                    p = item_before(p)
+            else:
+                p = next_item(p)
+        return 0
+
+    cdef int write_big(self, Writer writer, Section section, bint reverse, bint scores) except -1:
+        cdef Position position = select_rank(
+            &self.big.tree, section.first + section.length - 1 if reverse else section.first)
+        cdef bint nested = scores and writer.protocol != 2
+        cdef long long i
+        cdef Span span
+        cdef Entry* entry
+        span.owner = NULL
+        prefetch_leaf(&position, reverse, section.length)
+        for i in range(section.length):
+            entry = entry_at(&position)
+            span.data = key_of(entry)
+            span.size = entry.key_size
+            if nested:
+                writer.array(2)
+            writer.bulk(span)
+            if scores:
+                writer.double(score_at(&position))
+            if reverse:
+                retreat(&position)
+                if position.leaf != NULL and position.index == position.leaf.count - 1:
+                    prefetch_leaf(&position, True, section.length - i - 1)
+            else:
+                advance(&position)
+                if position.index == 0 and position.leaf != NULL:
+                    prefetch_leaf(&position, False, section.length - i - 1)
+        return 0
+
+    def pairs(self, long long first, long long count, bint reverse=False):
+        cdef unsigned char* p
+        cdef Position position
+        cdef long long i
+        cdef list found = []
+        count = min(count, self.length() - first)
+        if count <= 0:
+            return found
+        if self.lp != NULL:
+            p = lp_seek(self.lp, 2 * first)
+            for i in range(count):
+                found.append(pair_at(p))
+                p = next_item(p)
+        else:
+            position = select_rank(&self.big.tree, first)
+            for i in range(count):
+                found.append(pair_of(entry_at(&position), score_at(&position)))
+                advance(&position)
+        if reverse:
+            found.reverse()
+        return found
+
+    def items(self):
+        cdef long long rank = 0
+        while rank < self.length():
+            yield from self.pairs(rank, STEP)
+            rank += STEP
+
+    def scan(self, uint64_t cursor, int64_t count):
+        cdef list found = []
+        cdef MemberWalk walk
+        cdef Entry* entry
+        cdef int64_t visits
+        if self.lp != NULL:
+            return 0, self.pairs(0, self.length())
+        visits = VISITS_PER_ITEM * min(max(count, 1), <int64_t>1 << 40)
+        while True:
+            cursor = begin_chain(&walk, &self.big.members, cursor)
+            while True:
+                entry = next_in_chain(&walk)
+                if entry == NULL:
+                    break
+                found.append(pair_of(entry, entry_score(entry)))
+            visits -= 1
+            if cursor == 0 or visits == 0 or len(found) >= count:
+                return cursor, found
+
+    # ---- For those who have Python's objects
+
+    def add(self, bytes member not None, double score):
+        if isnan(score):
+            raise ValueError("a score is a number")
+        return self.change(span_of(member), score, 0).outcome == ADDED
+
+    def remove(self, bytes member not None):
+        return self.drop(span_of(member))
+
+    def score(self, bytes member not None):
+        cdef double score = self.score_of(span_of(member))
+        return None if isnan(score) else score
+
+    def rank(self, bytes member not None, bint reverse=False):
+        cdef long long rank = self.rank_of(span_of(member), reverse)
+        return None if rank < 0 else rank
+
+    def random_pairs(self, long long count):
+        cdef long long length = self.length()
+        cdef long long i, rank, other
+        cdef dict moved = {}
+        cdef list found = []
+        if length == 0:
+            return found
+        if count < 0:
+            for i in range(-count):
+                found += self.pairs(self.commons.random_number(length), 1)
+            return found
+        # The first steps of a shuffle of all ranks, of which only those that were moved are kept.
+        for i in range(min(count, length)):
+            other = i + <long long>self.commons.random_number(length - i)
+            rank = moved.get(other, other)
+            moved[other] = moved.pop(i, i)
+            found += self.pairs(rank, 1)
+        return found
+
+    def check(self):
+        cdef const char* fault
+        cdef Position position
+        cdef Entry* entry
+        if self.lp != NULL:
+            assert is_own(self.lp, self.commons), "the listpack is not in order"
+            return
+        fault = fault_in_tree(&self.big.tree)
+        assert fault == NULL, fault.decode()
+        assert self.big.tree.count == member_count(&self.big.members), "tree and table differ in number"
+        position = select_rank(&self.big.tree, 0)
+        while position.leaf != NULL:
+            entry = entry_at(&position)
+            assert find_member(&self.commons.heap, &self.big.members, key_of(entry), entry.key_size) == entry
+            assert entry_score(entry) == score_at(&position), "tree and table differ in a score"
+            advance(&position)
+
+
+OBJECT_BYTES = (SortedSet.__basicsize__ + 15) & ~15
+
+
+cdef inline Change refusal() noexcept:
+    cdef Change change
+    change.outcome = REFUSED
+    change.score = NAN
+    return change
+
+
+cdef inline Change changed_score(double current, double score, int flags) noexcept:
+    """What becomes of the score of a member that is there."""
+    cdef Change change
+    change.score = score + current if flags & INCREMENT else score
+    if flags & IF_ABSENT:
+        return refusal()
+    if isnan(change.score):
+        change.outcome = NOT_A_NUMBER
+    elif (flags & IF_LESS and change.score >= current) or (flags & IF_GREATER and change.score <= current):
+        return refusal()
+    else:
+        change.outcome = UPDATED if change.score != current else 0
+    return change
+
+
+cdef int add_to_table(Commons commons, Big* big, const char* member, size_t size, double score, Entry** entry) except -1:
+    """Add a member unless it is there (0); its entry."""
+    cdef int added = add_member(&commons.heap, &big.members, member, size, <const char*>&score, sizeof(score), entry)
+    if added < 0:
+        raise MemoryError
+    if added and insert_item(&commons.heap, &big.tree, score, entry[0], &big.tree_bytes) < 0:
+        remove_member(&commons.heap, &big.members, member, size)
+        raise MemoryError
+    return added
+
+
+cdef int add_to_big(Commons commons, Big* big, const char* member, size_t size, double score) except -1:
+    cdef Entry* entry
+    return add_to_table(commons, big, member, size, score, &entry)
+
+
+cdef void free_big(Commons commons, Big* big) noexcept:
+    free_nodes(&commons.heap, &big.tree, big.tree_bytes + 1, &big.tree_bytes)
+    clear_members(&commons.heap, &big.members)
+    free(big)
+
+
+cdef inline void prefetch_leaf(Position* position, bint reverse, long long wanted) noexcept nogil:
+    """Bring in the members of a leaf that are going to be shown."""
+    cdef uint64_t i
+    cdef uint64_t first = position.index
+    cdef uint64_t end = min(position.leaf.count, first + <uint64_t>wanted)
+    if reverse:
+        end = position.index + 1
+        first = end - <uint64_t>wanted if <uint64_t>wanted < end else 0
+    for i in range(first, end):
+        prefetch_line(position.leaf.entries[i])
+
+
+cdef bint is_own(const unsigned char* lp, Commons commons):
+    """Whether a listpack is as this module makes them: whole items, in order, within the limits, scores as shown."""
+    cdef char room[NUMBER_BYTES]
+    cdef char number[DOUBLE_CHARACTERS]
+    cdef const char* text
+    cdef Element element
+    cdef uint32_t size
+    cdef Bound bound
+    cdef unsigned char* p = lp_begin(lp)
+    cdef unsigned char* before = NULL
+    if lp_count(lp) & 1 or lp_count(lp) >> 1 > commons.zset_max_entries:
+        return False
+    while not lp_ends(p):
+        lp_get(lp_skip(p), &element)
+        bound.score = element_score(&element)
+        size = element_text(&element, room, &text)
+        if size != <uint32_t>write_double(number, bound.score) or memcmp(text, number, size) != 0:
+            return False
+        lp_get(p, &element)
+        bound.size = element_text(&element, room, &text)
+        bound.data = text
+        bound.by_score = True
+        bound.after = False
+        if bound.size > <size_t>commons.zset_max_value:
+            return False
+        if before != NULL and not packed_is_before(before, &bound):
+            return False
+        before = p
+        p = next_item(p)
+    return True
