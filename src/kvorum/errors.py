@@ -146,6 +146,11 @@ NOT_FINITE = b"ERR value is NaN or Infinity"
 COUNT_TOO_BIG = b"ERR value is out of range"
 REPLY_TOO_LONG = b"ERR the reply would be too long"
 
+# Commands of several keys
+NUMKEYS_NOT_POSITIVE = b"ERR numkeys should be greater than 0"
+NUMKEYS_TOO_MANY = b"ERR Number of keys can't be greater than number of args"
+LIMIT_NEGATIVE = b"ERR LIMIT can't be negative"
+
 
 # Sorted sets
 NOT_A_SCORE_RANGE = b"ERR min or max is not a float"
