@@ -17,12 +17,15 @@ from kvorum.commands.spec import Flag
 from kvorum.errors import CommandError
 from kvorum.resp.types import QUEUED, WRITTEN
 from kvorum.session.session import (
+    HAS_MAILBOX,
     IN_TRANSACTION,
     NO_TOUCH,
     REPLY_OFF,
     REPLY_SKIP,
     REPLY_SKIP_NEXT,
     RESTRICTED,
+    SUBSCRIBED,
+    TRACKING,
     UNAUTHENTICATED,
     Session,
 )
@@ -41,6 +44,11 @@ HTTP_WORDS = frozenset([b"post", b"host:"])
 
 # What MULTI does not queue.
 OUTSIDE_TRANSACTIONS = frozenset([b"exec", b"discard", b"multi", b"watch", b"quit", b"reset"])
+# All that a RESP2 client may send while it listens to channels: messages and replies look alike there.
+FOR_SUBSCRIBERS = frozenset(
+    [b"ping", b"subscribe", b"ssubscribe", b"unsubscribe", b"sunsubscribe", b"psubscribe", b"punsubscribe", b"quit",
+     b"reset"]
+)  # fmt: skip
 
 NEVER_SLOW = 1 << 62
 HELD = -1
@@ -49,6 +57,7 @@ HELD = -1
 MAY_WRITE = int(Flag.WRITE | Flag.MAY_REPLICATE)
 NO_AUTH = int(Flag.NO_AUTH)
 DENYOOM = int(Flag.DENYOOM)
+READONLY = int(Flag.READONLY)
 NO_MULTI = int(Flag.NO_MULTI)
 WHILE_LOADING = int(Flag.LOADING)
 FAST = int(Flag.FAST)
@@ -198,7 +207,11 @@ class Pipeline:
         call.ready_key = key
         call.now_ms = self.keyspace.now_ms
         blocked.command.calls -= 1  # it has been counted when it began to wait
+        if session.mailbox is not None:
+            session.mailbox.open_command()
         self.execute(session, blocked.command, self.clock.monotonic_ns())
+        if session.mailbox is not None:
+            session.mailbox.close_command()
         call.ready_key = None
 
     def _admit(self, session: Session, command: Command) -> int:
@@ -221,6 +234,8 @@ class Pipeline:
                 return self._refuse(session, command, refusal)
         if self.gates & MEMORY and flags & DENYOOM and not self._make_room():
             return self._refuse(session, command, errors.OUT_OF_MEMORY)
+        if gates & SUBSCRIBED and session.reply.protocol == 2 and command.name not in FOR_SUBSCRIBERS:
+            return self._refuse(session, command, errors.not_for_subscribers(command.name))
         if self.gates & LOADING and not command.flags & WHILE_LOADING:
             return self._refuse(session, command, errors.LOADING)
         if self.gates & PAUSED and self._pause_applies(session, flags):
@@ -228,6 +243,8 @@ class Pipeline:
         if gates & IN_TRANSACTION and command.name not in OUTSIDE_TRANSACTIONS:
             return self._queue(session, command)
         self.keyspace.no_touch = bool(gates & NO_TOUCH) and command.name != b"touch"
+        if gates & HAS_MAILBOX:
+            session.mailbox.open_command()
         return 1
 
     def _queue(self, session: Session, command: Command) -> int:
@@ -243,7 +260,7 @@ class Pipeline:
         session.call.reply.value(QUEUED)
         session.last_command = command
         if session.gates & (REPLY_SKIP | REPLY_OFF):
-            self._after(session, command)
+            self._drop_reply(session)
         return 0
 
     def _forbidden(self, session: Session, command: Command) -> bytes | None:
@@ -303,7 +320,7 @@ class Pipeline:
             session.transaction.aborted = True
             if command is not None and command.name == b"exec":
                 session.end_transaction()
-                message = errors.ABORTED_BECAUSE_OF + message
+                message = errors.ABORTED_BECAUSE_OF + message.removeprefix(b"ERR ")
         if session.gates & (REPLY_SKIP | REPLY_SKIP_NEXT):
             session.gates &= ~(REPLY_SKIP | REPLY_SKIP_NEXT)
             session.unmute()
@@ -341,8 +358,18 @@ class Pipeline:
     def _after(self, session: Session, command: Command) -> None:
         """What follows a command only while some gate is open."""
         self._observe(session, command)
-        if session.gates & NO_TOUCH:
+        gates = session.gates
+        if gates & NO_TOUCH:
             self.keyspace.no_touch = False
+        if gates & (REPLY_SKIP | REPLY_OFF):
+            self._drop_reply(session)
+        if gates & TRACKING and not gates & IN_TRANSACTION and not command.name.startswith(b"client|"):
+            session.mailbox.tracking.caching = False  # CLIENT CACHING was for this command
+        if gates & HAS_MAILBOX:
+            session.mailbox.close_command()
+
+    def _drop_reply(self, session: Session) -> None:
+        """CLIENT REPLY: forget what was written to nobody."""
         if session.gates & REPLY_SKIP:
             session.gates &= ~REPLY_SKIP
             session.unmute()
@@ -353,3 +380,8 @@ class Pipeline:
         """Show the command that was executed, by itself or in a transaction, to whom it concerns."""
         if self.gates & MONITORED and not command.flags & UNMONITORED:
             self.server.feed_monitors(session)
+        if session.gates & TRACKING and command.flags & READONLY:
+            client = session.mailbox.tracking
+            if client.remembers:
+                request = session.call.args
+                self.server.tracking.remember(client, [request[position] for position, _ in command.keys(request)])

@@ -1,0 +1,164 @@
+"""MULTI, EXEC, DISCARD, WATCH: as redis-server answers, also with several clients and with errors in the middle."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvorum.testing.kvorum_server import KvorumServer
+from kvorum.testing.redis_server import RedisServer
+from tests.commands.conversation import conversations, encode
+from tests.commands.observation import Pair
+from tests.differential.wire import Wire
+
+ALONE = """
+MULTI / SET k 1 / INCR k / GET k / EXEC / GET k
+MULTI / EXEC
+EXEC
+DISCARD
+MULTI / MULTI / PING / EXEC
+MULTI / SET k 1 / DISCARD / GET k / EXEC
+MULTI / WATCH k / SET k 1 / EXEC
+MULTI / NOSUCH a b / SET k 1 / EXEC / GET k
+MULTI / GET / PING / EXEC / PING
+MULTI / GET a b c / DISCARD / PING
+MULTI / SET k v / INCR k / SET k 2 / EXEC / GET k
+MULTI / EXEC k / EXEC
+MULTI / UNWATCH / EXEC
+MULTI / SELECT 3 / SET k three / EXEC / GET k / SELECT 0 / GET k
+MULTI / CLIENT ID extra / EXEC
+MULTI / CONFIG NOSUCH / EXEC
+MULTI / HELLO 9 / PING / EXEC
+MULTI / RESET / EXEC
+MULTI / SET k v EX 0 / SET k w / EXEC / GET k
+MULTI / ECHO \\x00\\r\\n / EXEC
+WATCH k / MULTI / SET k 1 / EXEC
+WATCH k / SET k 1 / MULTI / SET k 2 / EXEC / GET k
+WATCH k / SET k 1 / UNWATCH / MULTI / SET k 2 / EXEC / GET k
+WATCH k / SET k 1 / DISCARD / MULTI / DISCARD / MULTI / SET k 2 / EXEC / GET k
+WATCH k / SET k 1 / MULTI / GET / EXEC / MULTI / PING / EXEC
+SET k 1 / WATCH k / DEL k / MULTI / PING / EXEC
+SET k 1 / WATCH k / EXPIRE k 100 / MULTI / PING / EXEC
+SET k 1 / WATCH k / PERSIST k / MULTI / PING / EXEC
+SET k 1 / WATCH k / RENAME k l / MULTI / PING / EXEC
+SET k 1 / WATCH l / RENAME k l / MULTI / PING / EXEC
+SET k 1 / WATCH l / COPY k l / MULTI / PING / EXEC
+SET k 1 / WATCH k / GET k / MULTI / PING / EXEC
+SET k 1 / WATCH k / MOVE k 4 / MULTI / PING / EXEC
+SET k 1 / WATCH k / FLUSHDB / MULTI / PING / EXEC
+WATCH k / FLUSHDB / MULTI / PING / EXEC
+SET k 1 / WATCH k / FLUSHALL / MULTI / PING / EXEC
+SET k 1 / WATCH k / SWAPDB 0 5 / MULTI / PING / EXEC
+WATCH k / SWAPDB 0 5 / MULTI / PING / EXEC
+SET k 1 / WATCH k / SWAPDB 4 5 / MULTI / PING / EXEC
+SET k 1 / WATCH k / SELECT 2 / SET k 2 / MULTI / PING / EXEC
+WATCH k k l / SET l 1 / MULTI / PING / EXEC / MULTI / PING / EXEC
+WATCH
+SET k 1 / WATCH k / APPEND k 2 / MULTI / PING / EXEC
+SET k 1 / WATCH k / GETEX k PERSIST / MULTI / PING / EXEC
+SET k 1 / WATCH k / SETRANGE k 5 x / MULTI / PING / EXEC
+SET k 1 / WATCH k / GETDEL k / MULTI / PING / EXEC
+WATCH k / MSETNX k 1 l 2 / MULTI / PING / EXEC
+WATCH k / HSET k f v / MULTI / PING / EXEC
+WATCH k / RPUSH k v / MULTI / PING / EXEC
+WATCH k / SADD k v / MULTI / PING / EXEC
+WATCH k / ZADD k 1 v / MULTI / PING / EXEC
+WATCH k / SETBIT k 7 1 / MULTI / PING / EXEC
+SADD k a / WATCH k / SADD k a / SREM k b / MULTI / PING / EXEC
+SET k 1 PX 1 / DEBUG SLEEP 0.01 / WATCH k / GET k / MULTI / PING / EXEC
+SET k 1 PX 1 / DEBUG SLEEP 0.01 / WATCH k / DEL k / MULTI / PING / EXEC
+SET k 1 PX 1 / DEBUG SLEEP 0.01 / WATCH k / FLUSHALL / MULTI / PING / EXEC
+SET k 1 PX 1 / DEBUG SLEEP 0.01 / WATCH k / SET k 2 / MULTI / PING / EXEC
+SET k 1 PX 20 / WATCH k / DEBUG SLEEP 0.05 / MULTI / PING / EXEC
+"""
+
+
+@pytest.mark.parametrize("conversation", conversations(ALONE), ids=" / ".join)
+def test_one_client(pair: Pair, conversation: list[str]) -> None:
+    for words in conversation:
+        pair.ask_words(*encode(words))
+
+
+def test_another_client_breaks_the_watch(
+    pair: Pair, debuggable_server: KvorumServer, redis_server: RedisServer
+) -> None:
+    with (
+        Wire(debuggable_server.host, debuggable_server.port) as kvorum,
+        Wire(redis_server.host, redis_server.port) as redis,
+    ):
+        other = Pair(kvorum, redis)
+        pair.ask("SET k 1")
+        pair.ask("WATCH k")
+        other.ask("SET k 2")
+        pair.ask("MULTI")
+        pair.ask("SET k 3")
+        assert pair.ask("EXEC").value is None
+        assert pair.ask("GET k").value == b"2"
+        pair.ask("WATCH k")
+        pair.ask("MULTI")
+        other.ask("GET k")
+        pair.ask("SET k 3")
+        pair.ask("EXEC")
+        assert other.ask("GET k").value == b"3"
+
+
+def test_a_transaction_is_not_interrupted(debuggable_server: KvorumServer) -> None:
+    """Two clients interleave their requests; what stands between MULTI and EXEC happens at once."""
+    with (
+        Wire(debuggable_server.host, debuggable_server.port) as one,
+        Wire(debuggable_server.host, debuggable_server.port) as two,
+    ):
+        one.ask(b"FLUSHALL")
+        one.ask(b"MULTI")
+        for _ in range(3):
+            assert one.ask(b"INCR", b"counter").value == b"QUEUED"
+            assert two.ask(b"GET", b"counter").value is None
+        assert [item.integer for item in one.ask(b"EXEC").items] == [1, 2, 3]
+
+
+def test_memory_limit(pair: Pair, debuggable_server: KvorumServer, redis_server: RedisServer) -> None:
+    """A queued write that finds no memory aborts; a transaction that was queued before the limit fails as a whole."""
+    with (
+        Wire(debuggable_server.host, debuggable_server.port) as kvorum,
+        Wire(redis_server.host, redis_server.port) as redis,
+    ):
+        other = Pair(kvorum, redis)
+        pair.ask("MULTI")
+        pair.ask("SET k v")
+        other.ask("CONFIG SET maxmemory 1")
+        assert (pair.ask("EXEC").value or b"").startswith(b"EXECABORT")
+        pair.ask("MULTI")
+        assert (pair.ask("SET k v").value or b"").startswith(b"OOM")
+        pair.ask("PING")
+        pair.ask("EXEC")
+        pair.ask("MULTI")
+        pair.ask("GET k")
+        pair.ask("EXEC")
+        other.ask("CONFIG SET maxmemory 0")
+
+
+def test_a_queue_that_grows_beyond_the_query_buffer_limit(debuggable_server: KvorumServer) -> None:
+    with (
+        Wire(debuggable_server.host, debuggable_server.port) as one,
+        Wire(debuggable_server.host, debuggable_server.port) as two,
+    ):
+        two.ask(b"CONFIG", b"SET", b"client-query-buffer-limit", b"1mb")
+        one.ask(b"MULTI")
+        with pytest.raises(OSError, match="closed|reset|Broken"):
+            for _ in range(20):
+                one.ask(b"SET", b"k", b"x" * 100_000)
+        assert two.ask(b"PING").value == b"PONG"
+        two.ask(b"CONFIG", b"SET", b"client-query-buffer-limit", b"1gb")
+
+
+def test_monitor_shows_the_commands_of_a_transaction(
+    debuggable_server: KvorumServer, redis_server: RedisServer
+) -> None:
+    seen = []
+    for server in (debuggable_server, redis_server):
+        with Wire(server.host, server.port) as watcher, Wire(server.host, server.port) as client:
+            watcher.ask(b"MONITOR")
+            for words in ("MULTI", "SET k v", "GET k", "EXEC", "PING"):
+                client.ask(*words.encode().split())
+            lines = [watcher.read().value or b"" for _ in range(5)]
+            seen.append([line.split(b"] ", 1)[1] for line in lines])
+    assert seen[0] == seen[1]
