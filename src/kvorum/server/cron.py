@@ -90,6 +90,7 @@ class Cron:
         if not self._reactor.counting:
             self._context.statistics.client_buffer_bytes = client_memory(self._context).total_bytes
         self._context.log.flush_repeated()
+        self._context.migration.close_unused()
 
     def _expire(self) -> None:
         """Delete what has expired although nobody asked for it, for a bounded time."""

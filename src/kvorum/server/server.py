@@ -21,9 +21,10 @@ from kvorum.commands.registry import Registry
 from kvorum.config import Config, ValueRefusedError
 from kvorum.errors import StartupError
 from kvorum.journal.effects import Effects
-from kvorum.keyspace.events import MODIFICATIONS
-from kvorum.keyspace.table import Keyspace
+from kvorum.keyspace import events
+from kvorum.keyspace.table import EXPIRED, Keyspace
 from kvorum.net.listeners import TcpListeners, open_unix
+from kvorum.net.migration import MigrationConnections
 from kvorum.net.reactor import Reactor
 from kvorum.observe.counters import watch_counters
 from kvorum.observe.latency import LatencyMonitor
@@ -31,6 +32,9 @@ from kvorum.observe.logging import Logger, open_logger
 from kvorum.observe.monitor import feed_monitors, stop_monitoring
 from kvorum.observe.slowlog import SlowLog
 from kvorum.observe.statistics import Statistics
+from kvorum.pubsub.mailbox import Mailbox
+from kvorum.pubsub.notifications import Notifications
+from kvorum.pubsub.tracking import Tracking
 from kvorum.server.cron import Cron
 from kvorum.server.descriptors import allow_clients
 from kvorum.session.blocking import BlockedClients
@@ -79,6 +83,7 @@ class AsyncServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unix_path: Path | None = None
         self._unix_inode = 0
+        self._migration = MigrationConnections(self._random)
         self.context = self._compose()
         self.reactor = Reactor(self.context)
         self._listeners = TcpListeners(self.reactor)
@@ -113,23 +118,38 @@ class AsyncServer:
         context.pipeline = Pipeline(context)
         context.memory = MemoryLimit(context)
         context.watches = Watches(keyspace)
+        context.notifications = Notifications(context.pubsub)
+        keyspace.on_event = context.notifications.notify
+        context.tracking = Tracking(self._find_mailbox, keyspace.commons.random_below)
         context.blocking = BlockedClients(context)
+        context.migration = self._migration
         context.make_room = context.memory.make_room
         context.feed_monitors = lambda session: feed_monitors(context, session)
         context.client_left = self._client_left
         return context
 
     def _key_removed(self, database: int, key: bytes, reason: str) -> None:
-        """A key expired or was evicted: the log gets its deletion."""
-        config = self.config
-        lazily = config.lazyfree_lazy_expire if reason == "expired" else config.lazyfree_lazy_eviction
-        self.context.effects.removed(database, b"UNLINK" if lazily else b"DEL", key)
-        if self.context.keyspace.observed & MODIFICATIONS:
+        """A key expired or was evicted: the log gets its deletion, and who wants to know is told."""
+        config, context = self.config, self.context
+        expired = reason == EXPIRED
+        lazily = config.lazyfree_lazy_expire if expired else config.lazyfree_lazy_eviction
+        context.effects.removed(database, b"UNLINK" if lazily else b"DEL", key)
+        if context.keyspace.observed & events.MODIFICATIONS:
             self._key_modified(database, key, None)
+        if context.keyspace.observed & events.EVENTS:
+            kind = events.EXPIRED if expired else events.EVICTED
+            context.notifications.notify(kind, reason.encode(), key, database)
 
     def _key_modified(self, database: int, key: bytes, session: Session | None) -> None:
         """A key is not what it was; ``session`` did it, or, None, time or want of memory."""
         self.context.watches.touch(database, key)
+        if self.context.tracking.clients:
+            self.context.tracking.key_modified(key, 0 if session is None else session.id)
+
+    def _find_mailbox(self, id: int) -> Mailbox | None:
+        """Where messages for a client go, if it is still there."""
+        session = self.context.clients.get(id)
+        return None if session is None else session.open_mailbox()
 
     def _client_left(self, session: Session) -> None:
         """Undo what ties a session to the server; it may be in the middle of a command of its own."""
@@ -138,6 +158,7 @@ class AsyncServer:
         context.blocking.forget(session)
         context.pipeline.forget(session)
         context.watches.forget(session)
+        session.stop_listening()
         stop_monitoring(context, session)
 
     def _follow_configuration(self) -> None:
@@ -151,6 +172,7 @@ class AsyncServer:
             (("timeout", "tcp-keepalive", "client-query-buffer-limit", "client-output-buffer-limit",
               "proto-max-bulk-len", "protected-mode", "maxclients"), self._apply_network),
             (("maxmemory", "maxmemory-clients"), self._apply_client_limit),
+            (("notify-keyspace-events", "tracking-table-max-keys"), self._apply_messages),
             (("hash-max-listpack-entries", "hash-max-listpack-value", "list-max-listpack-size", "list-compress-depth",
               "set-max-intset-entries", "zset-max-listpack-entries", "zset-max-listpack-value"), self._apply_encodings),
         ):  # fmt: skip
@@ -199,6 +221,18 @@ class AsyncServer:
         commons.set_max_intset_entries = config.set_max_intset_entries
         commons.zset_max_entries = config.zset_max_listpack_entries
         commons.zset_max_value = config.zset_max_listpack_value
+
+    def _apply_messages(self, config: Config) -> None:
+        context = self.context
+        notifications, keyspace = context.notifications, context.keyspace
+        notifications.configure(int(config.notify_keyspace_events))
+        context.tracking.max_keys = config.tracking_table_max_keys
+        for bit, wanted in (
+            (events.EVENTS, bool(notifications.classes)),
+            (events.EVENTS_OF_MISSES, notifications.wants(events.KEY_MISS)),
+            (events.EVENTS_OF_NEW_KEYS, notifications.wants(events.NEW_KEY)),
+        ):
+            keyspace.observed = keyspace.observed | bit if wanted else keyspace.observed & ~bit
 
     def _apply_client_limit(self, config: Config) -> None:
         limit_bytes = config.maxmemory_clients
@@ -291,6 +325,7 @@ class AsyncServer:
         if self._loop is not None:
             self.reactor.detach(self._loop)
         self.reactor.close()
+        self._migration.close_all()
         self.context.effects.commit()
         if self._unix_path is not None:
             self._remove_socket(self._unix_path)

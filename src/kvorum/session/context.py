@@ -16,17 +16,22 @@ from typing import TYPE_CHECKING, Any
 from kvorum.acl.users import Users
 from kvorum.clock import Clock
 from kvorum.journal.effects import Effects
+from kvorum.keyspace.events import MODIFICATIONS
 from kvorum.keyspace.table import Keyspace
 from kvorum.observe.debug_settings import DebugSettings
 from kvorum.observe.monitor import stop_monitoring
+from kvorum.pubsub.channels import PubSub
 from kvorum.session.pipeline import LOADING
 
 if TYPE_CHECKING:
+    from kvorum.commands.migrate import Targets
     from kvorum.commands.registry import Registry
     from kvorum.config import Config
     from kvorum.observe.latency import LatencyMonitor
     from kvorum.observe.slowlog import SlowLog
     from kvorum.observe.statistics import Statistics
+    from kvorum.pubsub.notifications import Notifications
+    from kvorum.pubsub.tracking import Tracking
     from kvorum.session.blocking import BlockedClients
     from kvorum.session.memory import MemoryLimit
     from kvorum.session.pipeline import Pipeline
@@ -63,13 +68,17 @@ class ServerContext:
     pipeline: Pipeline = field(init=False)
     memory: MemoryLimit = field(init=False)
     watches: Watches = field(init=False)
+    notifications: Notifications = field(init=False)
+    tracking: Tracking = field(init=False)
     blocking: BlockedClients = field(init=False)
     call_later: Callable[[float, Callable[[], object]], Any] = field(init=False)  # of the loop, once it serves
+    migration: Targets = field(init=False)
     make_room: Callable[[], bool] = field(init=False)
     feed_monitors: Callable[[Session], None] = field(init=False)
     client_left: Callable[[Session], None] = field(init=False)
     clients: dict[int, Session] = field(default_factory=dict)
     monitors: set[Session] = field(default_factory=set)
+    pubsub: PubSub = field(default_factory=PubSub)
     info_providers: dict[str, Callable[[], dict[str, object]]] = field(default_factory=dict)
     started_ms: int = 0
     supervised_by: str = "no"  # the kind of service manager that is told how the server fares
@@ -82,6 +91,13 @@ class ServerContext:
     def loading(self) -> bool:
         """Whether the dataset is being read: who reads it closes the pipeline's gate meanwhile."""
         return bool(self.pipeline.gates & LOADING)
+
+    def observe_modifications(self) -> None:
+        """Let commands tell of modified keys, while somebody wants to know."""
+        if self.watches or self.tracking.clients:
+            self.keyspace.observed |= MODIFICATIONS
+        else:
+            self.keyspace.observed &= ~MODIFICATIONS
 
     def contents_change(self, databases: Iterable[int]) -> None:
         """These databases are about to be emptied or exchanged as a whole."""
