@@ -58,7 +58,7 @@ cdef class Set(Value):
     cpdef Py_ssize_t size(self) noexcept
     cpdef int write_members(self, Writer reply) except -1           # header and all
     cpdef int write_random(self, Writer reply) except -1            # one
-    cpdef int write_random_members(self, Writer reply, Py_ssize_t count) except -1      # some may come twice
+    cpdef bint write_random_members(self, Writer reply, Py_ssize_t count, Py_ssize_t limit_bytes) except -1
     cpdef int write_sample(self, Writer reply, Py_ssize_t count) except -1
     cpdef bytes random(self)
     cpdef bytes pop(self)

@@ -222,10 +222,13 @@ class Set(Value):
         """One random member."""
         reply.string(self.random())
 
-    def write_random_members(self, reply: Writer, count: int) -> None:
-        """Random members without a header; some may come twice."""
-        for _ in range(count):
+    def write_random_members(self, reply: Writer, count: int, limit_bytes: int) -> bool:
+        """Random members without a header; some may come twice. False: they would be longer than a limit."""
+        limit_bytes += reply.pending
+        while count > 0 and reply.pending <= limit_bytes:
             self.write_random(reply)
+            count -= 1
+        return count == 0
 
     def write_sample(self, reply: Writer, count: int) -> None:
         """An array of ``count`` different members, or of all of them."""

@@ -567,10 +567,12 @@ cdef class Set(Value):
         element_of(&element, form_of(self), self.random_handle())
         return write_element(reply, &element)
 
-    cpdef int write_random_members(self, Writer reply, Py_ssize_t count) except -1:
-        for _ in range(count):
+    cpdef bint write_random_members(self, Writer reply, Py_ssize_t count, Py_ssize_t limit_bytes) except -1:
+        limit_bytes += reply.pending
+        while count > 0 and reply.pending <= limit_bytes:
             self.write_random(reply)
-        return 0
+            count -= 1
+        return count == 0
 
     cpdef bytes random(self):
         cdef Element element
