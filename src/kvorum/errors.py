@@ -335,7 +335,6 @@ def forced_rewrite_failed(reason: bytes) -> bytes:
 
 
 # Publishing and client-side caching
-NO_TRACKING = b"ERR This server does not offer client-side caching: CLIENT TRACKING ON is refused"
 SSUBSCRIBE_IN_EXEC = b"ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"
 CACHING_WITHOUT_TRACKING = (
     b"ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"

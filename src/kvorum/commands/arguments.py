@@ -6,11 +6,13 @@ milliseconds. Redis computes with signed 64-bit numbers; where its sums would ov
 
 from __future__ import annotations
 
+from math import ceil, inf
+
 from kvorum import errors
 from kvorum.commands.grammar import integer
 from kvorum.errors import CommandError
 from kvorum.keyspace.table import Database, Keyspace
-from kvorum.resp.numbers import parse_integer
+from kvorum.resp.numbers import LongDouble, parse_integer
 
 __all__ = [
     "bounded_integer",
@@ -22,11 +24,13 @@ __all__ = [
     "small_integer",
     "string_expiry",
     "timeout_ms",
+    "timeout_seconds",
 ]
 
 INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 INT64_MAX = (1 << 63) - 1
 MAX_SECONDS = INT64_MAX // 1000
+MILLISECOND_BELOW_ZERO = -0.001
 
 
 def bounded_integer(word: bytes, lowest: int, highest: int) -> int:
@@ -71,6 +75,25 @@ def timeout_ms(word: bytes) -> int:
     if timeout < 0:
         raise CommandError(errors.TIMEOUT_NEGATIVE)
     return timeout
+
+
+def timeout_seconds(word: bytes) -> float:
+    """How long a blocking command waits, in seconds; 0: for ever.
+
+    Redis rounds up to milliseconds, so that a little less than nothing is nothing, and takes what does not fit into 64 bits of
+    them for negative.
+    """
+    number = parse_integer(word)
+    if number is None:
+        exact = LongDouble.parse(word)
+        if exact is None:
+            raise CommandError(errors.TIMEOUT_NOT_A_FLOAT)
+        seconds = float(exact.format()) if exact.finite else inf
+    else:
+        seconds = float(number)
+    if not MILLISECOND_BELOW_ZERO < seconds < MAX_SECONDS + 1:
+        raise CommandError(errors.TIMEOUT_NEGATIVE)
+    return ceil(seconds * 1000) / 1000
 
 
 def expire_time(amount: int, in_seconds: bool, base_ms: int, name: bytes) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
 from kvorum.keyspace.commons import Commons
 from kvorum.keyspace.types import list as compiled
 from kvorum.keyspace.types import listpack
@@ -28,7 +29,7 @@ ELEMENTS = st.one_of(
     st.sampled_from([63, 64, 1500, 4070, 4090, len(BIG), len(TOO_BIG)]).map(lambda size: b"s" * size),
 )
 # Mapped, since Hypothesis shows what it draws from.
-FAMILIAR = st.sampled_from("a 1 bb big too-big none".split()).map(
+FAMILIAR = st.sampled_from(["a", "1", "bb", "big", "too-big", "none"]).map(
     lambda name: {"big": BIG, "too-big": TOO_BIG, "none": b""}.get(name, name.encode())
 )
 
