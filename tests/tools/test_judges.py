@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from judges import cli, redis_py, report, running, tair, tcl
 from judges.lists import Line, ListError, Results, Test, judge, read_list, read_tests, write_tests
+
+from kvorum.testing.kvorum_server import KvorumServer
 
 ONE, OTHER, TWICE = Test("unit/a", "one thing"), Test("unit/a", "another"), Test("unit/b", "a thing done twice")
 BASELINE = Counter({ONE: 1, OTHER: 1, TWICE: 2})
@@ -134,25 +138,35 @@ def test_the_report_of_redis_py() -> None:
     }
 
 
-TAIR_OUTPUT = """\
-connecting to 127.0.0.1:1 use standalone client
-test: del command passed
-test: del command passed
-test: xadd command failed
-test: new command version skipped
--------- The result of tests --------
-Summary: version: 7.0.0, total tests: 3, passed: 2, rate: 66.67%
-This is failed tests for 7.0.0:
-FailedTest(name='xadd command', reason=ResponseError("unknown command 'xadd'"))
-"""
+TAIR_CASES = r"""[
+{"name": "one", "command": ["set k \"a b\"", "get k"], "result": ["OK", "a b"], "since": "1.0.0"},
+{"name": "bytes", "command": ["set k \\xff\\n"], "command_binary": true, "result": ["OK"], "since": "7.0.0",
+ "tags": "standalone"},
+{"name": "set", "command": ["smembers s"], "result": [["b", "a"]], "sort_result": true, "since": "1.0.0"},
+{"name": "newer", "command": ["x"], "result": [1], "since": "7.2.0"},
+{"name": "elsewhere", "command": ["x"], "result": [1], "since": "1.0.0", "tags": "cluster"},
+{"name": "skipped", "command": ["x"], "result": [1], "since": "1.0.0", "skipped": "x"}
+]"""
 
 
-def test_the_output_of_tairs_suite() -> None:
-    results = tair.read_output(TAIR_OUTPUT)
-    assert results.passed == Counter({Test("cts", "del command"): 2})
-    assert results.failed == {Test("cts", "xadd command"): "ResponseError(\"unknown command 'xadd'\")"}
-    assert results.remarks == []
-    assert tair.read_output("test: del command passed\n").remarks == ["cts: the suite broke off"]
+def test_the_file_of_tairs_suite() -> None:
+    first, second, third = tair.read_cases(TAIR_CASES)
+    assert first == tair.Case("one", [[b"set", b"k", b"a b"], [b"get", b"k"]], ["OK", "a b"], False)
+    assert second.commands == [[b"set", b"k", b"\xff\n"]]
+    assert third.any_order
+    assert tair.in_order(["b", "a"]) == ["a", "b"]
+    assert tair.in_order([["2", "1"], ["0"]]) == [["1", "2"], ["0"]]
+
+
+def test_tairs_suite_against_a_server(kvorum_server: KvorumServer, tmp_path: Path) -> None:
+    cases = json.loads(TAIR_CASES)[:2]
+    cases.append(dict(cases[0], name="wrong reply", result=["OK", "something else"]))
+    cases.append(dict(cases[0], name="error", command=["set k", "get k"]))
+    (tmp_path / "cts.json").write_text(json.dumps(cases), encoding="utf-8")
+    results = tair.run(tmp_path, lambda: nullcontext(kvorum_server))
+    assert results.passed == Counter([Test("cts", "one"), Test("cts", "bytes")])
+    assert results.failed[Test("cts", "wrong reply")] == "expected 'something else', got 'a b'"
+    assert "wrong number of arguments" in results.failed[Test("cts", "error")]
 
 
 def test_the_page() -> None:

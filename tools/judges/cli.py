@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kvorum
-from judges import report
+from judges import report, tair
 from judges.lists import (
     Judgement,
     Line,
@@ -27,7 +27,6 @@ from judges.lists import (
 )
 from judges.redis_py import RedisPySuite
 from judges.running import CACHE, Server, Start, SuiteError
-from judges.tair import TairSuite
 from judges.tcl import TclSuite
 from kvorum.testing.kvorum_server import KvorumServer
 from kvorum.testing.process import StartError
@@ -80,7 +79,7 @@ class Judge:
             return self.tcl_results(TclSuite(checkout, self.programs.server.parent, folder), start, skipped)
         if suite.name == "redis-py":
             return RedisPySuite(checkout, folder).run(start, [line.test for line in skipped])
-        return TairSuite(checkout, folder).run(start)
+        return tair.run(checkout, start)
 
     def tcl_results(self, suite: TclSuite, start: Start, skipped: Sequence[Line]) -> Results:
         """The units, one after the other."""

@@ -1,4 +1,4 @@
-"""What the suites share: a server to run against, programs that must end, an environment with what Python suites import."""
+"""What the suites share: a server to run against, programs that must end, an environment with what redis-py's tests import."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run_group(
 
 
 def python_with_packages() -> Path:
-    """A Python with what the Python suites import, in an environment of its own: their plugins of pytest shall not meet the
+    """A Python with what redis-py's tests import, in an environment of its own: their plugins of pytest shall not meet the
     project's tests."""
     environment = CACHE / "python"
     python, stamp = environment / "bin" / "python", environment / "complete"
