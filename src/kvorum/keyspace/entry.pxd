@@ -60,6 +60,10 @@ cdef inline Expiry* expiry_of(Entry* entry) noexcept nogil:
     return <Expiry*>(entry + 1)
 
 
+cdef inline int64_t expiry_or_never(Entry* entry) noexcept nogil:
+    return expiry_of(entry).at_ms if entry.flags & VOLATILE else 0
+
+
 cdef inline char* key_of(Entry* entry) noexcept nogil:
     return <char*>(entry + 1) + ((entry.flags & VOLATILE) << 4)
 

@@ -56,6 +56,7 @@ cdef inline Entry** find_in_store(
 
 
 cdef Entry* new_entry(Heap* heap, const char* key, uint32_t key_size, int64_t expire_ms, Payload* payload) noexcept
+cdef Entry* entry_with_key(Heap* heap, Entry* entry, const char* key, Py_ssize_t size) noexcept
 cdef int link_entry(Store* store, unsigned int slot, uint64_t hash, Entry* entry) noexcept
 cdef void unlink_entry(Store* store, unsigned int slot, uint64_t hash, Entry** place) noexcept
 cdef int rewrite_entry(Store* store, Entry** place, int64_t expire_ms, Payload* payload, PyObject** replaced) noexcept

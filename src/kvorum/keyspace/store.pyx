@@ -39,11 +39,12 @@ from kvorum.keyspace.entry cimport (
     chunk_bytes,
     entry_cost,
     expiry_of,
+    expiry_or_never,
     key_of,
     reference_of,
     room_in,
 )
-from kvorum.keyspace.payload cimport payload_size, put_payload, value_bytes
+from kvorum.keyspace.payload cimport payload_of, payload_size, put_payload, value_bytes
 from kvorum.keyspace.slab cimport SLAB_LIMIT, give, take
 from kvorum.keyspace.volatile_index cimport (
     volatile_add,
@@ -95,6 +96,19 @@ cdef Entry* new_entry(Heap* heap, const char* key, uint32_t key_size, int64_t ex
     memcpy(key_of(entry), key, key_size)
     put_payload(entry, payload)
     return entry
+
+
+cdef Entry* entry_with_key(Heap* heap, Entry* entry, const char* key, Py_ssize_t size) noexcept:
+    """A copy under another key; a reference is copied, not counted. NULL: no memory, or a key beyond 4 GiB."""
+    cdef Payload payload
+    cdef Entry* fresh
+    if size > <Py_ssize_t>0xFFFFFFFFu:
+        return NULL
+    payload_of(&payload, entry)
+    fresh = new_entry(heap, key, <uint32_t>size, expiry_or_never(entry), &payload)
+    if fresh != NULL:
+        fresh.clock = entry.clock
+    return fresh
 
 
 cdef void discard_entry(Heap* heap, Entry* entry) noexcept:

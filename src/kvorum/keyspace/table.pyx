@@ -49,6 +49,7 @@ from kvorum.keyspace.entry cimport (
     Entry,
     entry_cost,
     expiry_of,
+    expiry_or_never,
     integer_of,
     key_of,
     prefetch_line,
@@ -62,17 +63,17 @@ from kvorum.keyspace.payload cimport (
     Payload,
     buffer_payload,
     object_payload,
-    payload_of,
     string_payload,
     value_bytes,
 )
 from kvorum.keyspace.commons cimport Commons
-from kvorum.keyspace.slab cimport Heap, trim_heap
+from kvorum.keyspace.slab cimport trim_heap
 from kvorum.keyspace.store cimport (
     SLOT_COUNT,
     Store,
     change_expiry,
     discard_entry,
+    entry_with_key,
     find_in_store,
     free_steps,
     link_entry,
@@ -128,10 +129,6 @@ cdef type CommandError = errors.CommandError
 
 
 cdef int64_t LARGEST = 0x7FFFFFFFFFFFFFFF
-
-
-cdef inline int64_t expiry_or_never(Entry* entry) noexcept nogil:
-    return expiry_of(entry).at_ms if entry.flags & VOLATILE else 0
 
 
 cdef inline Span span_of(bytes text):
@@ -977,7 +974,7 @@ cdef class Database:
         if place == NULL:
             return False
         entry = place[0]
-        fresh = entry_with_key(self.store.heap, entry, new)
+        fresh = entry_with_key(self.store.heap, entry, new.data, new.size)
         if fresh == NULL:
             raise MemoryError
         unlink_entry(self.store, slot, hash, place)
@@ -1038,7 +1035,7 @@ cdef class Database:
             value = bytearray(<object>reference_of(source))
         elif source.kind == BYTES:
             value = <object>reference_of(source)
-        fresh = entry_with_key(self.store.heap, source, new)
+        fresh = entry_with_key(self.store.heap, source, new.data, new.size)
         if fresh == NULL:
             raise MemoryError
         if value is not None:
@@ -1297,16 +1294,3 @@ cdef int64_t score_of(Keyspace keyspace, Entry* entry, int measure) noexcept:
     if measure == BY_FREQUENCY:
         return LFU_MAXIMUM - <int64_t>lfu_counter(entry.clock, keyspace.now_ms, keyspace.lfu_decay_time)
     return -expiry_of(entry).at_ms if entry.flags & VOLATILE else -LARGEST
-
-
-cdef Entry* entry_with_key(Heap* heap, Entry* entry, Span key) noexcept:
-    """A copy under another key; a reference is copied, not counted. NULL: no memory, or a key beyond 4 GiB."""
-    cdef Payload payload
-    cdef Entry* fresh
-    if key.size > <Py_ssize_t>0xFFFFFFFFu:
-        return NULL
-    payload_of(&payload, entry)
-    fresh = new_entry(heap, key.data, <uint32_t>key.size, expiry_or_never(entry), &payload)
-    if fresh != NULL:
-        fresh.clock = entry.clock
-    return fresh
