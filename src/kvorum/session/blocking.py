@@ -35,9 +35,6 @@ MOST_STALE_DEADLINES = 1000
 class Blocked:
     """One waiting client. A session is ``held_by`` it meanwhile."""
 
-    __slots__ = ("again", "blocking", "command", "database", "deadline_ns", "keys", "kind", "on_timeout", "request", "session",
-                 "waiting")  # fmt: skip
-
     def __init__(
         self, blocking: BlockedClients, call: Call, keys: list[bytes], kind: bytes, deadline_ns: int, on_timeout: object
     ) -> None:
@@ -98,8 +95,8 @@ class BlockedClients:
         keyspace = self.keyspace
         while keyspace.ready:
             ready, keyspace.ready = keyspace.ready, []
-            for place in dict.fromkeys(ready):
-                self._serve_key(*place)
+            for database, key in dict.fromkeys(ready):
+                self._serve_key(database, key)
 
     def _serve_key(self, database: int, key: bytes) -> None:
         queue = self._queues.get((database, key))
