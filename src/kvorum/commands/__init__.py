@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 MODULES = (
     "acl",
     "bitmaps",
+    "blocking_lists",
     "client",
     "client_tracking",
     "config",
@@ -23,6 +24,7 @@ MODULES = (
     "introspection",
     "keys",
     "latency",
+    "lists",
     "memory",
     "migrate",
     "modules",

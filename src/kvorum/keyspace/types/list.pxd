@@ -70,6 +70,3 @@ cdef class List(Value):
     cdef int split(self, Leaf* leaf, long long index) except -1
     cdef int drop_from(self, Leaf* leaf, int64_t offset, int64_t count) except -1
     cdef int64_t remove_from(self, Leaf* leaf, Wanted* wanted, int64_t limit, bint backwards) except -1
-
-
-cdef List new_list(Commons commons)     # List(commons), faster

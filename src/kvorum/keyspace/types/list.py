@@ -219,8 +219,3 @@ class List(Value):
         limit = self.commons.list_max_size
         largest = SAFETY_LIMIT if limit >= 0 else 2048 << min(-limit, 5)
         return (limit < 0 or count <= limit) and len(listpack.pack(elements)) + ELEMENT_BYTES <= largest
-
-
-def new_list(commons: Commons) -> List:
-    """An empty list."""
-    return List(commons)

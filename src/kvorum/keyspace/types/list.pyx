@@ -605,10 +605,6 @@ cdef class List(Value):
         return made
 
 
-cdef List new_list(Commons commons):
-    return List.__new__(List, commons)
-
-
 # ---- Within one leaf
 
 cdef object node_of(Leaf* leaf):
