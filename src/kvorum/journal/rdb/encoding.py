@@ -115,8 +115,9 @@ class RdbReader:
             self.position = began
             raise self._broken("an unknown kind of string")
         length, size = self.length(), self.length()
+        shorter = self.raw(length)
         try:
-            return decompress(self.raw(length), size)
+            return decompress(shorter, size)
         except RdbError as error:
             raise self._broken(f"{error}, ending") from None
 

@@ -146,11 +146,11 @@ cdef class RdbReader:
         cdef bytes made
         cdef Span span
         if not may_become(<Py_ssize_t>length, size):
-            raise self.broken(f"{length} compressed bytes cannot become {size}, ending")
+            raise self.broken(f"compressed: {length} bytes cannot become {size}, ending")
         made = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>size)
         if decompress_into(
                 found, <Py_ssize_t>length, <unsigned char*>PyBytes_AS_STRING(made), <Py_ssize_t>size) < 0:
-            raise self.broken(f"{length} compressed bytes do not become {size}, ending")
+            raise self.broken(f"compressed: {length} bytes do not become {size}, ending")
         self.next_kept = (slot + 1) % KEPT_STRINGS
         self.kept[slot] = made
         span.data = PyBytes_AS_STRING(made)
