@@ -4,8 +4,7 @@ A client is a ``Session``; everything of the socket that these commands show or 
 CLIENT LIST has the fields of Redis 7.0 and the two names of 7.2, in Redis' order. Numbers that describe memory are this
 server's own (a client without unread replies or half requests holds no buffers at all).
 
-Client-side caching is not offered yet. What can be answered truthfully without it is (tracking is off); CLIENT TRACKING
-ON is refused rather than accepted without effect.
+The subcommands of client-side caching stand in ``client_tracking.py``.
 """
 
 from __future__ import annotations
@@ -19,11 +18,12 @@ from kvorum.commands.connection import check_name, is_word
 from kvorum.commands.spec import Block, Flag, Group, Integer, OneOf, String, Token
 from kvorum.errors import CommandError
 from kvorum.resp.numbers import parse_integer
-from kvorum.resp.types import OK, WRITTEN, Marker, Members, Status, Verbatim
+from kvorum.resp.types import OK, WRITTEN, Marker, Status, Verbatim
 
 if TYPE_CHECKING:
     from kvorum.acl.users import User
     from kvorum.commands.call import Call
+    from kvorum.pubsub.tracking import TrackingClient
     from kvorum.session.session import Session
 
 CLIENTS = Group("connection")
@@ -40,9 +40,10 @@ ANYTIME = Flag.LOADING | Flag.STALE | Flag.SENTINEL
 OWN = Flag.NOSCRIPT | ANYTIME
 OTHERS = Flag.ADMIN | OWN
 
-# So far all clients are of one type; the others are known words and match nobody.
+# Primaries and replicas are known words and match nobody.
 NORMAL = b"normal"
-TYPES = {b"normal": NORMAL, b"master": b"master", b"slave": b"replica", b"replica": b"replica", b"pubsub": b"pubsub"}
+PUBSUB = b"pubsub"
+TYPES = {b"normal": NORMAL, b"master": b"master", b"slave": b"replica", b"replica": b"replica", b"pubsub": PUBSUB}
 
 TYPE_HISTORY = ("5.0.0", "`TYPE replica`; `slave` stays as another word for it.")
 
@@ -71,7 +72,12 @@ def client_type(name: bytes) -> bytes:
 
 def kind_of(session: Session) -> bytes:
     """The type of a client as TYPE filters see it."""
-    return NORMAL
+    return PUBSUB if session.mailbox is not None and session.mailbox.subscribed else NORMAL
+
+
+def tracking_of(session: Session) -> TrackingClient | None:
+    """How the client tracks keys, if it does."""
+    return None if session.mailbox is None else session.mailbox.tracking
 
 
 # One line per client
@@ -79,9 +85,16 @@ def kind_of(session: Session) -> bytes:
 
 def flags_of(session: Session) -> bytes:
     """The letters of the ``flags`` field; ``N`` if there is nothing to say."""
+    tracking = tracking_of(session)
     letters = [
         (b"O", session.monitor),
+        (b"P", kind_of(session) == PUBSUB),
+        (b"x", session.transaction is not None),
         (b"b", session.held_by is not None),
+        (b"t", tracking is not None),
+        (b"R", tracking is not None and tracking.broken),
+        (b"B", tracking is not None and tracking.broadcast),
+        (b"d", session.watch_broken),
         (b"c", session.closing),
         (b"U", session.connection.trusted),
         (b"e", session.no_evict),
@@ -94,6 +107,7 @@ def describe(session: Session, now_ns: int) -> bytes:
     """The client's line in CLIENT LIST, without its end."""
     connection = session.connection
     command = session.call.command
+    mailbox, tracking, transaction = session.mailbox, tracking_of(session), session.transaction
     unread = connection.output_bytes
     in_objects = unread if unread > STATIC_REPLY_BYTES else 0
     user = session.user if session.user is not None else session.server.users.default
@@ -107,14 +121,14 @@ def describe(session: Session, now_ns: int) -> bytes:
         (b"idle", max(now_ns - session.active_ns, 0) // 1_000_000_000),
         (b"flags", flags_of(session)),
         (b"db", session.database_index),
-        (b"sub", 0),
-        (b"psub", 0),
-        (b"ssub", 0),
-        (b"multi", -1),
+        (b"sub", 0 if mailbox is None else len(mailbox.channels)),
+        (b"psub", 0 if mailbox is None else len(mailbox.patterns)),
+        (b"ssub", 0 if mailbox is None else len(mailbox.shard_channels)),
+        (b"multi", -1 if transaction is None else len(transaction.commands)),
         (b"qbuf", connection.input_bytes),
         (b"qbuf-free", max(connection.input_memory_bytes - connection.input_bytes, 0)),
         (b"argv-mem", 0),
-        (b"multi-mem", 0),
+        (b"multi-mem", 0 if transaction is None else transaction.argument_bytes),
         (b"rbs", connection.output_memory_bytes),
         (b"rbp", connection.output_memory_bytes),
         (b"obl", unread - in_objects),
@@ -124,7 +138,7 @@ def describe(session: Session, now_ns: int) -> bytes:
         (b"events", b"rw" if connection.wants_write else b"r"),
         (b"cmd", b"NULL" if command is None else command.name),
         (b"user", user.name),
-        (b"redir", -1),
+        (b"redir", -1 if tracking is None else tracking.redirect),
         (b"resp", session.protocol),
         (b"lib-name", session.library_name),
         (b"lib-ver", session.library_version),
@@ -488,81 +502,6 @@ def client_no_evict(call: Call, switch: bytes) -> Status:
 def client_no_touch(call: Call, switch: bytes) -> Status:
     call.session.set_touching(switch != ON)
     return OK
-
-
-# Client-side caching
-
-
-@CLIENT.command(
-    "TRACKING",
-    since="6.0.0",
-    arity=-3,
-    flags=OWN,
-    arguments=[
-        OneOf("status", Token("on"), Token("off")),
-        Integer("client-id", "REDIRECT", optional=True),
-        String("prefix", "PREFIX", optional=True, multiple=True, multiple_token=True),
-        Token("BCAST", optional=True),
-        Token("OPTIN", optional=True),
-        Token("OPTOUT", optional=True),
-        Token("NOLOOP", optional=True),
-    ],
-    complexity="O(1)",
-    summary="Whether the server tells this client of changes to keys it has read. Only OFF can be had so far.",
-)
-def client_tracking(
-    call: Call,
-    switch: bytes,
-    redirect: int | None,
-    prefixes: list[bytes],
-    broadcast: bool,
-    opt_in: bool,
-    opt_out: bool,
-    no_loop: bool,
-) -> Status:
-    if redirect is not None and redirect not in call.server.clients:
-        raise CommandError(errors.NO_REDIRECT_TARGET)
-    if switch == ON:
-        raise CommandError(errors.NO_TRACKING)
-    return OK
-
-
-@CLIENT.command(
-    "CACHING",
-    since="6.0.0",
-    arity=3,
-    flags=OWN,
-    arguments=[OneOf("mode", Token("yes"), Token("no"))],
-    decode=False,
-    complexity="O(1)",
-    summary="Whether the keys of the next command are tracked; needs CLIENT TRACKING with OPTIN or OPTOUT.",
-)
-def client_caching(call: Call, args: list[bytes]) -> Status:
-    raise CommandError(errors.CACHING_WITHOUT_TRACKING)
-
-
-@CLIENT.command(
-    "GETREDIR",
-    since="6.0.0",
-    arity=2,
-    flags=OWN,
-    complexity="O(1)",
-    summary="Number of the client that this one's invalidation messages go to; -1 without tracking.",
-)
-def client_getredir(call: Call) -> int:
-    return -1
-
-
-@CLIENT.command(
-    "TRACKINGINFO",
-    since="6.2.0",
-    arity=2,
-    flags=OWN,
-    complexity="O(1)",
-    summary="How tracking is set for this connection.",
-)
-def client_trackinginfo(call: Call) -> dict[bytes, object]:
-    return {b"flags": Members([b"off"]), b"redirect": -1, b"prefixes": []}
 
 
 CLIENT.help(since="5.0.0", flags=ANYTIME)

@@ -162,12 +162,12 @@ def take_hello_options(call: Call, args: list[bytes]) -> None:
     complexity="O(1)",
     summary="Answers PONG, or the given message: a sign of life.",
 )
-def ping(call: Call) -> Status | bytes:
-    if call.argc == 1:
-        return PONG
+def ping(call: Call) -> Status | bytes | list[bytes]:
     if call.argc > 2:
         raise CommandError(errors.wrong_arity(b"ping"))
-    return call.arg(1)
+    if call.session.listening:
+        return [b"pong", call.arg(1) if call.argc == 2 else b""]
+    return PONG if call.argc == 1 else call.arg(1)
 
 
 @CONNECTION.command(

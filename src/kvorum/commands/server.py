@@ -58,6 +58,7 @@ def dbsize(call: Call) -> int:
 def flushall(call: Call, args: list[bytes]) -> Status:
     background = in_background(call, args)
     call.server.contents_change(range(len(call.keyspace.databases)))
+    call.server.tracking.everything_modified()
     log_flush(call, call.keyspace.flush_all(background))
     return OK
 
@@ -78,6 +79,7 @@ def flushall(call: Call, args: list[bytes]) -> Status:
 def flushdb(call: Call, args: list[bytes]) -> Status:
     background = in_background(call, args)
     call.server.contents_change([call.db.index])
+    call.server.tracking.everything_modified()
     log_flush(call, call.db.flush(background))
     return OK
 

@@ -371,14 +371,14 @@ class Options:
     lazyfree_lazy_user_del = Boolean(False, "Let DEL behave as UNLINK.")
     lazyfree_lazy_user_flush = Boolean(False, "Let FLUSHALL and FLUSHDB be ASYNC unless told SYNC.")
     tracking_table_max_keys = Integer(
-        1000000, 0, LONG_MAX, "Keys remembered for client-side caching; 0: no limit.", effect=LATER
+        1000000, 0, LONG_MAX, "Keys remembered for client-side caching; 0: no limit."
     )
 
     _data = Topic("Data")
     databases = Integer(16, 1, INT_MAX, "Number of databases.", mutable=False, check=_not_too_many_databases)
     active_expire_effort = Integer(1, 1, 10, "How hard expired keys are looked for.")
     notify_keyspace_events = KeyspaceEvents(
-        NotifyFlag(0), NOTIFY_CHARACTERS, NOTIFY_ALL, "Which events of keys are published.", effect=LATER
+        NotifyFlag(0), NOTIFY_CHARACTERS, NOTIFY_ALL, "Which events of keys are published."
     )
     hash_max_listpack_entries = Integer(
         512, 0, LONG_MAX, "Fields up to which a hash is reported as a listpack.", effect=LATER,

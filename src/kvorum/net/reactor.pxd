@@ -2,10 +2,17 @@
 from kvorum.clock cimport Clock
 from kvorum.journal.effects cimport Effects
 from kvorum.net.sockets cimport epoll_event
+from kvorum.pubsub.tracking cimport Tracking
 from kvorum.resp.parser cimport Parser, Scratch
 from kvorum.resp.writer cimport Writer
 from kvorum.session.pipeline cimport Pipeline
 from kvorum.session.session cimport Session
+
+
+cdef struct OutputLimit:            # 0: none
+    Py_ssize_t hard_bytes
+    Py_ssize_t soft_bytes
+    long long soft_seconds
 
 
 cdef class Watched:
@@ -62,15 +69,15 @@ cdef class Reactor:
     cdef list pending               # connections with requests that are still to be executed
     cdef list graveyard             # closed during this turn: events may still point to them
     cdef Effects effects
+    cdef Tracking tracking
     cdef long long next_id
     cdef bint accepting
     # Limits: the server sets them from the configuration.
     cdef public int max_clients
     cdef public Py_ssize_t query_buffer_limit
     cdef public Py_ssize_t max_bulk_bytes
-    cdef public Py_ssize_t output_hard_limit
-    cdef public Py_ssize_t output_soft_limit
-    cdef public long long output_soft_seconds
+    cdef OutputLimit output_limit
+    cdef OutputLimit subscriber_limit
     cdef public long long idle_seconds
     cdef public int keepalive_seconds
     cdef public bint protected

@@ -12,12 +12,12 @@ What it promises, in both forms:
   ``MAX_SENT`` bytes; what is left is taken up after all others had their turn. However fast one client pipelines, the
   others are served, and the asyncio loop with everything else in the process (timers, peers, HTTP) gets its turn.
 - *Bounds.* Input that is not executed yet is bounded by ``query_buffer_limit``. Replies that a client does not read are
-  bounded by ``output_hard_limit`` and ``output_soft_limit`` (client-output-buffer-limit); and without such limits a
-  client whose unread replies exceed ``OUTPUT_HIGH_WATER`` is not executed further until it has read down to
-  ``OUTPUT_LOW_WATER``, while what it goes on sending falls under the first bound. Whoever exceeds a bound is closed and
-  the log says so. All clients together are bounded by maxmemory-clients: at the end of a round in which their memory has
-  exceeded it, the biggest are closed, except for those that asked to be spared (CLIENT NO-EVICT). The number of
-  connections is bounded by ``max_clients``; who comes then is told so and turned away.
+  bounded by ``set_output_limits`` (client-output-buffer-limit; those who listen to channels have limits of their own);
+  and without such limits a client whose unread replies exceed ``OUTPUT_HIGH_WATER`` is not executed further until it
+  has read down to ``OUTPUT_LOW_WATER``, while what it goes on sending falls under the first bound. Whoever exceeds a
+  bound is closed and the log says so. All clients together are bounded by maxmemory-clients: at the end of a round in
+  which their memory has exceeded it, the biggest are closed, except for those that asked to be spared (CLIENT
+  NO-EVICT). The number of connections is bounded by ``max_clients``; who comes then is told so and turned away.
 - *Silence costs little.* A connection that says nothing holds a session and a few small objects, no buffers.
 - *Nobody waits for the slow.* Sockets never block. Half a request stays in its parser until the rest arrives.
 - *One pays, not all.* What goes wrong while one connection is served (memory that cannot be had, a bug) closes that
@@ -51,9 +51,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kvorum import errors
 from kvorum.commands.client import SESSION_BYTES
+from kvorum.config.kinds import OutputLimit
 from kvorum.resp.parser import Parser, Scratch, Status
 from kvorum.resp.writer import Writer
-from kvorum.session.session import Session
+from kvorum.session.session import SUBSCRIBED, Session
 
 if TYPE_CHECKING:
     from kvorum.session.context import ServerContext
@@ -215,7 +216,7 @@ class Connection(asyncio.Protocol):
             if now_ns < 0:
                 self.parser.hold()
                 break
-            if 0 < self.reactor.output_hard_limit < self.output_bytes and not session.closing:
+            if 0 < self.reactor.output_limit.hard_bytes < self.output_bytes and not session.closing:
                 self.check_output_limit()  # also who reads: so much is not even to pile up
             if self.closed or not self.may_execute():
                 break
@@ -308,11 +309,12 @@ class Connection(asyncio.Protocol):
         """client-output-buffer-limit: close at once above the hard limit, or after a time above the soft one."""
         reactor = self.reactor
         size = self.output_bytes
-        over = 0 < reactor.output_hard_limit < size
-        if not over and 0 < reactor.output_soft_limit < size:
+        limit = reactor.subscriber_limit if self.session.gates & SUBSCRIBED else reactor.output_limit
+        over = 0 < limit.hard_bytes < size
+        if not over and 0 < limit.soft_bytes < size:
             now_ns = reactor.clock.monotonic_ns()
             self.over_soft_since_ns = self.over_soft_since_ns or now_ns
-            over = now_ns - self.over_soft_since_ns > reactor.output_soft_seconds * 1_000_000_000
+            over = now_ns - self.over_soft_since_ns > limit.soft_seconds * 1_000_000_000
         elif not over:
             self.over_soft_since_ns = 0
         if over:
@@ -334,7 +336,9 @@ class Connection(asyncio.Protocol):
 
     def written(self) -> None:
         """Something was written to the session's reply from outside of its own commands."""
-        self.mark_dirty()
+        if not self.closed:
+            self.check_output_limit()
+            self.mark_dirty()
 
     def close_soon(self) -> None:
         """Close after what is going on now, without waiting for pending replies."""
@@ -386,9 +390,7 @@ class Reactor:
         self.max_clients = 10000
         self.query_buffer_limit = 1 << 30
         self.max_bulk_bytes = 512 << 20
-        self.output_hard_limit = 0
-        self.output_soft_limit = 0
-        self.output_soft_seconds = 0
+        self.output_limit = self.subscriber_limit = OutputLimit(0, 0, 0)
         self.idle_seconds = 0
         self.keepalive_seconds = 300
         self.protected = False
@@ -416,6 +418,11 @@ class Reactor:
         self.max_bulk_bytes = limit
         for connection in self.connections.values():
             connection.parser.max_bulk_bytes = limit
+
+    def set_output_limits(self, normal: OutputLimit, subscribers: OutputLimit) -> None:
+        """client-output-buffer-limit of ordinary clients and of those that listen to channels."""
+        self.output_limit = normal
+        self.subscriber_limit = subscribers
 
     def set_client_limit(self, limit_bytes: int, counting: bool) -> None:
         """maxmemory-clients, for those who are here and those who come; 0: none.
@@ -473,6 +480,11 @@ class Reactor:
                     connection.settle()
                 except Exception as error:
                     connection.give_up(error)
+        if self.context.tracking.broadcasts:
+            try:
+                self.context.tracking.broadcast()
+            except Exception:
+                self.context.log.exception("invalidations not sent")
         self.context.effects.commit()
         connections, self.dirty = self.dirty, []
         for connection in connections:

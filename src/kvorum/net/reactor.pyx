@@ -51,6 +51,7 @@ from kvorum.resp.span cimport Span
 from kvorum.resp.writer cimport Writer, iovec
 from kvorum.session.pipeline cimport Pipeline
 from kvorum.session.session cimport Session
+from kvorum.session.session import SUBSCRIBED
 
 cdef enum:
     WAKER = 0
@@ -81,6 +82,7 @@ cdef enum:
     EVICTION_STEPS = 8              # in such parts of the limit more must pile up where evicting clients did not suffice
 
 cdef Py_ssize_t SESSION_MEMORY = SESSION_BYTES
+cdef int SUBSCRIBER = SUBSCRIBED
 
 
 cdef class Watched:
@@ -170,8 +172,8 @@ cdef class Connection(Watched):
         cdef int count = 0
         cdef int ahead = 0              # requests to come whose keys are on their way into the cache
         cdef Py_ssize_t enough = OUTPUT_HIGH_WATER
-        if 0 < self.reactor.output_hard_limit < OUTPUT_HIGH_WATER:
-            enough = self.reactor.output_hard_limit
+        if 0 < self.reactor.output_limit.hard_bytes < OUTPUT_HIGH_WATER:
+            enough = self.reactor.output_limit.hard_bytes
         session.active_ns = now_ns
         if session.held_by is not None or session.closing or self.writer.pending > OUTPUT_HIGH_WATER:
             return 0
@@ -248,10 +250,13 @@ cdef class Connection(Watched):
 
     def written(self):
         """Something was written to the session's reply from outside of its own commands."""
-        if self.wants_write:
+        if self.closed:
+            return
+        if self.wants_write or self.writer.pending > OUTPUT_LOW_WATER:
             self.check_output_limit()       # it does not read what it has: nothing else would look before the next cron
         self.mark_dirty()
-        self.reactor.wake()
+        if not self.reactor.in_turn:
+            self.reactor.wake()
 
     def close_soon(self):
         """Close after what is going on now, without waiting for pending replies."""
@@ -317,14 +322,15 @@ cdef class Connection(Watched):
     def check_output_limit(self):
         """client-output-buffer-limit: close at once above the hard limit, or after a time above the soft one."""
         cdef Reactor reactor = self.reactor
+        cdef OutputLimit limit = reactor.subscriber_limit if self.session.gates & SUBSCRIBER else reactor.output_limit
         cdef Py_ssize_t size = self.writer.pending
-        cdef bint over = reactor.output_hard_limit > 0 and size > reactor.output_hard_limit
+        cdef bint over = limit.hard_bytes > 0 and size > limit.hard_bytes
         cdef long long now_ns
-        if not over and reactor.output_soft_limit > 0 and size > reactor.output_soft_limit:
+        if not over and limit.soft_bytes > 0 and size > limit.soft_bytes:
             now_ns = reactor.clock.monotonic_ns()
             if self.over_soft_since_ns == 0:
                 self.over_soft_since_ns = now_ns
-            over = now_ns - self.over_soft_since_ns > reactor.output_soft_seconds * 1000000000
+            over = now_ns - self.over_soft_since_ns > limit.soft_seconds * 1000000000
         elif not over:
             self.over_soft_since_ns = 0
         if over:
@@ -359,6 +365,7 @@ cdef class Reactor:
         self.pipeline = context.pipeline
         self.clock = context.clock
         self.effects = context.effects
+        self.tracking = context.tracking
         self.scratch = Scratch()
         self.connections = {}
         self.listeners = []
@@ -433,6 +440,10 @@ cdef class Reactor:
         self.max_bulk_bytes = limit
         for connection in self.connections.values():
             connection.parser.max_bulk_bytes = limit
+
+    def set_output_limits(self, normal, subscribers):
+        self.output_limit = OutputLimit(normal[0], normal[1], normal[2])
+        self.subscriber_limit = OutputLimit(subscribers[0], subscribers[1], subscribers[2])
 
     def set_client_limit(self, Py_ssize_t limit_bytes, bint counting):
         cdef Connection connection
@@ -649,6 +660,11 @@ cdef class Reactor:
         """Log what was done, then let the replies go."""
         cdef list connections
         cdef Connection connection
+        if self.tracking.broadcasts:
+            try:
+                self.tracking.broadcast()
+            except Exception:
+                self.context.log.exception("invalidations not sent")
         self.effects.commit()
         while self.dirty:
             connections = self.dirty

@@ -83,7 +83,7 @@ def clients(server: ServerContext) -> Fields:
         "client_recent_max_input_buffer": buffers.largest_input_bytes,
         "client_recent_max_output_buffer": buffers.largest_output_bytes,
         "blocked_clients": sum(session.held_by is not None for session in server.clients.values()),
-        "tracking_clients": 0,
+        "tracking_clients": len(server.tracking.clients),
         "clients_in_timeout_table": 0,
     }
 
@@ -218,7 +218,13 @@ def stats(server: ServerContext) -> Fields:
         "current_eviction_exceeded_time": 0,
         "keyspace_hits": statistics.count("keyspace_hits"),
         "keyspace_misses": statistics.count("keyspace_misses"),
+        "pubsub_channels": len(server.pubsub.channels),
+        "pubsub_patterns": len(server.pubsub.patterns),
+        "pubsubshard_channels": len(server.pubsub.shard_channels),
         **_nothing_of_the_kind(),
+        "tracking_total_keys": server.tracking.keys,
+        "tracking_total_items": server.tracking.items,
+        "tracking_total_prefixes": len(server.tracking.prefixes),
         "migrate_cached_sockets": len(server.migration),
         "unexpected_error_replies": 0,
         "total_error_replies": statistics.error_replies,
@@ -237,12 +243,9 @@ def _kibi_per_second(server: ServerContext, counter: str) -> str:
 
 
 def _nothing_of_the_kind() -> Fields:
-    """Counters of what this server does not do (yet): channels, forks, defragmentation, tracking."""
+    """Counters of what this server does not do: forks, defragmentation."""
     return dict.fromkeys(
         (
-            "pubsub_channels",
-            "pubsub_patterns",
-            "pubsubshard_channels",
             "latest_fork_usec",
             "total_forks",
             "slave_expires_tracked_keys",
@@ -252,9 +255,6 @@ def _nothing_of_the_kind() -> Fields:
             "active_defrag_key_misses",
             "total_active_defrag_time",
             "current_active_defrag_time",
-            "tracking_total_keys",
-            "tracking_total_items",
-            "tracking_total_prefixes",
         ),
         0,
     )

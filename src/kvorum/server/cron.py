@@ -79,6 +79,8 @@ class Cron:
             again_s = EAGER_TICK_S
         if context.keyspace.free_some(FREE_PER_TICK) > 0:
             again_s = EAGER_TICK_S
+        context.tracking.tick()
+        context.observe_modifications()
         context.statistics.sample(now_ns)
         context.statistics.note_memory(context.memory.used_bytes())
         context.effects.commit()

@@ -201,10 +201,8 @@ class AsyncServer:
         reactor.idle_seconds = config.timeout
         reactor.keepalive_seconds = config.tcp_keepalive
         reactor.query_buffer_limit = config.client_query_buffer_limit
-        normal = config.client_output_buffer_limit.normal
-        reactor.output_hard_limit = normal.hard_bytes
-        reactor.output_soft_limit = normal.soft_bytes
-        reactor.output_soft_seconds = normal.soft_seconds
+        limits = config.client_output_buffer_limit
+        reactor.set_output_limits(limits.normal, limits.pubsub)
         reactor.set_max_bulk_bytes(config.proto_max_bulk_len)
         self.context.keyspace.max_string_bytes = config.proto_max_bulk_len
         reactor.protected = config.protected_mode and self.context.users.default.no_password
@@ -227,6 +225,7 @@ class AsyncServer:
         notifications, keyspace = context.notifications, context.keyspace
         notifications.configure(int(config.notify_keyspace_events))
         context.tracking.max_keys = config.tracking_table_max_keys
+        context.tracking.keep_limit()
         for bit, wanted in (
             (events.EVENTS, bool(notifications.classes)),
             (events.EVENTS_OF_MISSES, notifications.wants(events.KEY_MISS)),

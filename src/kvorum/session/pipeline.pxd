@@ -39,4 +39,6 @@ cdef class Pipeline:
     cdef bint _make_room(self) except -1
     cdef int _queue(self, Session session, Command command) except -2
     cdef _observe(self, Session session, Command command)
+    @cython.locals(gates=cython.int)
     cdef _after(self, Session session, Command command)
+    cdef _drop_reply(self, Session session)

@@ -234,7 +234,7 @@ class Pipeline:
                 return self._refuse(session, command, refusal)
         if self.gates & MEMORY and flags & DENYOOM and not self._make_room():
             return self._refuse(session, command, errors.OUT_OF_MEMORY)
-        if gates & SUBSCRIBED and session.reply.protocol == 2 and command.name not in FOR_SUBSCRIBERS:
+        if gates & SUBSCRIBED and session.listening and command.name not in FOR_SUBSCRIBERS:
             return self._refuse(session, command, errors.not_for_subscribers(command.name))
         if self.gates & LOADING and not command.flags & WHILE_LOADING:
             return self._refuse(session, command, errors.LOADING)

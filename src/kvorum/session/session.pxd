@@ -1,6 +1,7 @@
 """C side of a session; ``session.py`` is compiled with these types."""
 from kvorum.commands.call cimport Call
 from kvorum.keyspace.table cimport Database, Keyspace
+from kvorum.pubsub.mailbox cimport Mailbox
 from kvorum.resp.parser cimport Parser
 from kvorum.resp.writer cimport Writer
 
@@ -30,5 +31,6 @@ cdef class Session:
     cdef public list watched
     cdef public bint watch_broken
     cdef public bint executing
+    cdef public Mailbox mailbox
 
     cpdef select(self, int index)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvorum.commands.call import Call
 from kvorum.keyspace.table import Keyspace
+from kvorum.pubsub.mailbox import Mailbox
 from kvorum.resp.parser import Parser
 from kvorum.resp.writer import Writer
 from kvorum.session.transactions import Transaction
@@ -30,7 +31,8 @@ REPLY_SKIP_NEXT = 16  # CLIENT REPLY SKIP was just executed
 NO_TOUCH = 32  # CLIENT NO-TOUCH: commands leave the access clocks alone
 IN_TRANSACTION = 64  # MULTI: commands are queued
 TRACKING = 128  # CLIENT TRACKING: the keys it reads are remembered
-SUBSCRIBED = 256  # RESP2 with subscriptions: few commands are left
+SUBSCRIBED = 256  # it listens to channels: in RESP2 few commands are left
+HAS_MAILBOX = 512  # others may write to it: see ``open_mailbox``
 
 
 class Session:
@@ -60,6 +62,7 @@ class Session:
         self.watched: list[WatchedKey] = []
         self.watch_broken = False
         self.executing = False  # a transaction: nothing may block now
+        self.mailbox: Mailbox | None = None
         self.reset_user()
 
     @property
@@ -111,6 +114,43 @@ class Session:
             self.gates |= RESTRICTED
         self.parser.authenticated = user is not None
 
+    def open_mailbox(self) -> Mailbox:
+        """Where others write to this client; made when somebody may do so for the first time, and kept."""
+        if self.mailbox is None:
+            self.mailbox = Mailbox(self.id, self.reply, self.connection)
+            self.gates |= HAS_MAILBOX
+        return self.mailbox
+
+    def note_subscriptions(self) -> None:
+        """What the client listens to has changed."""
+        if self.mailbox is not None and self.mailbox.subscribed:
+            self.gates |= SUBSCRIBED
+        else:
+            self.gates &= ~SUBSCRIBED
+
+    @property
+    def listening(self) -> bool:
+        """A RESP2 client that listens to channels: messages and replies look alike to it."""
+        return bool(self.gates & SUBSCRIBED) and self.reply.protocol == 2
+
+    def note_tracking(self) -> None:
+        """CLIENT TRACKING ON: the keys that the client reads are remembered."""
+        self.gates |= TRACKING
+        self.server.observe_modifications()
+
+    def stop_tracking(self) -> None:
+        """CLIENT TRACKING OFF."""
+        self.gates &= ~TRACKING
+        if self.mailbox is not None:
+            self.server.tracking.stop(self.mailbox)
+
+    def stop_listening(self) -> None:
+        """RESET, or the client has left: no channel and no tracking any more."""
+        if self.mailbox is not None:
+            self.stop_tracking()
+            self.server.pubsub.leave(self.mailbox)
+            self.note_subscriptions()
+
     def mute(self) -> None:
         """Send the replies of the commands that follow nowhere (CLIENT REPLY)."""
         if self.muted is self.reply:
@@ -152,6 +192,7 @@ class Session:
         if self.monitor:
             self.server.stop_monitoring(self)
         self.end_transaction()
+        self.stop_listening()
         self.select(0)
         self.protocol = 2
         self.set_replies(b"ON")
@@ -163,6 +204,7 @@ class Session:
     def release(self) -> None:
         """The connection is closed and forgotten: let go of everything, so that counting references frees it all."""
         self.connection = None
+        self.mailbox = None
         self.call.session = None  # type: ignore[assignment]
 
     def close_after_reply(self) -> None:

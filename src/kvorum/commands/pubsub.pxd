@@ -1,0 +1,2 @@
+"""C types for ``pubsub.py``: with Call known, its annotations are enough for direct calls and Spans."""
+from kvorum.commands.call cimport Call
