@@ -1,4 +1,4 @@
-"""Random commands of the groups that the server has, as templates, and the nasty words that they are made of.
+"""Random commands of strings, keys, connections and the server, as templates; and mixtures of all groups.
 
 Left out is what cannot give the same answer twice: lives so short that a key may or may not be gone when the next
 command comes, and GT and LT with times counted from now, which compare equal or not depending on the millisecond.
@@ -6,57 +6,41 @@ command comes, and GT and LT with times counted from now, which compare equal or
 
 from __future__ import annotations
 
-from tests.differential.templates import Template, maybe, one_of, sequence, some, words
+from tests.differential.collection_commands import (
+    BITMAPS,
+    HASHES,
+    LISTS,
+    PAYLOADS,
+    RANDOM_CHANGES,
+    SETS,
+    SORTED_SETS,
+    SORTING,
+)
+from tests.differential.templates import Template, maybe, one_of, sequence, some, weighted, words
+from tests.differential.vocabulary import (
+    CURSOR,
+    DATABASE,
+    EXISTING_DATABASE,
+    FLOAT,
+    KEY,
+    MILLISECONDS,
+    NUMBER,
+    PATTERN,
+    SCAN_WORD,
+    SECONDS,
+    SMALL_NUMBER,
+    STRING_KEY,
+    UNIX_MILLISECONDS,
+    UNIX_SECONDS,
+    VALUE,
+)
 
-KEY = words(b"a", b"a", b"b", b"b", b"c", b"{a}1", b"", b"\x00\xff\r\n", b"key with spaces", b"a*[b]?\\", b"k" * 60)
-
-NUMBERS = (
-    b"0", b"1", b"-1", b"7", b"10", b"42", b"-100", b"2147483647", b"2147483648", b"-2147483649",
-    b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"-9223372036854775809",
-    b"18446744073709551616",
-    b"99999999999999999999999",
-)  # fmt: skip
-NOT_QUITE_NUMBERS = (
-    b"", b"-", b"+1", b"-0", b"007", b" 1", b"1 ", b"1.0", b"1e3", b"0x10", b"1\x00", b"abc", b"\xff", b"nan",
-)  # fmt: skip
-FLOATS = (
-    b"0.1", b"-0.0", b"3.0", b"1e3", b"5e-324", b"1.7976931348623157e308", b"1e4932", b"1e-4940", b"1e400",
-    b"-1e400", b"inf", b"-inf", b"+Infinity",
-    b"nan", b".5", b"5.", b"1e", b"0x1p3", b" 1.5", b"1.5 ", b"1,5", b"3.14159265358979323846", b"123456789012345678",
-    b"0.00000000000000001", b"10000000000000000000000", b"-7.25",
-)  # fmt: skip
-TEXTS = (
-    b"", b"x", b"hello", b"Hello World", b"\x00", bytes(range(256)), b"e" * 44, b"r" * 45, b"n" * 64, b"b" * 1024,
-    b"c" * 1025, "žluťoučký 🐎".encode(), b"*3\r\n$3\r\n", b"abcabcabc", b"bcbacb",
-)  # fmt: skip
-
-NUMBER = one_of(words(*NUMBERS), words(*NUMBERS), words(*NOT_QUITE_NUMBERS))
-SMALL_NUMBER = words(b"0", b"1", b"2", b"3", b"-1", b"-2", b"-3", b"5", b"10", b"-10", b"100", b"1000")
-VALUE = one_of(words(*TEXTS), words(*NUMBERS), words(*NOT_QUITE_NUMBERS), words(*FLOATS))
 OFFSET = one_of(SMALL_NUMBER, words(b"536870911", b"-536870912"), NUMBER)
 # A small offset makes a string that fits, a huge one an error; what lies between would only cost memory.
 WRITE_OFFSET = words(
     b"0", b"1", b"3", b"44", b"100", b"5000", b"-1", b"536870912", b"9223372036854775807", b"-9223372036854775808",
     b"9223372036854775800", b"x", b"1.5", b"",
 )  # fmt: skip
-
-UNUSABLE_TIMES = (
-    b"0", b"-1", b"-1000", b"9223372036854775807", b"9223372036854775806", b"-9223372036854775808",
-    b"9223372036854775808", b"9223372036854775",
-    b"9223372036854776", b"-9223372036854775", b"-9223372036854776", b"9223370399119966",
-    b"x", b"", b"1.5", b"+100", b"010",
-)  # fmt: skip
-UNUSABLE_TIME = words(*UNUSABLE_TIMES)
-SECONDS = one_of(words(b"100", b"1000", b"86400", b"4000000000"), UNUSABLE_TIME)
-MILLISECONDS = one_of(words(b"100000", b"1000000", b"86400499", b"4000000000000"), UNUSABLE_TIME)
-UNIX_SECONDS = one_of(words(b"1", b"1000000000", b"4000000000", b"4000000001", b"5000000000"), UNUSABLE_TIME)
-UNIX_MILLISECONDS = one_of(
-    words(
-        b"1", b"1000000000000", b"4000000000000", b"4000000000001", b"4000000000499", b"4000000000500", b"5000000000000"
-    ),
-    UNUSABLE_TIME,
-)
-
 EXPIRY_OPTION = one_of(
     sequence("EX", SECONDS),
     sequence("PX", MILLISECONDS),
@@ -67,45 +51,34 @@ SET_OPTION = one_of("NX", "XX", "GET", "KEEPTTL", EXPIRY_OPTION, "PERSIST", word
 ABSOLUTE_CONDITION = some(one_of("NX", "XX", "GT", "LT", "GT", "LT", words(b"", b"GTX", b"no\r\nsense")), 0, 2)
 RELATIVE_CONDITION = some(one_of("NX", "XX", words(b"what")), 0, 2)
 LCS_OPTION = one_of("LEN", "IDX", "WITHMATCHLEN", sequence("MINMATCHLEN", NUMBER), words(b"nonsense", b"MINMATCHLEN"))
-PATTERN = words(
-    b"*", b"a*", b"?", b"[ab]", b"[^a]", b"*\\**", b"{a}*", b"", b"k*k", b"[", b"[a", b"\\", b"*\xff*", b"**?",
-)  # fmt: skip
-DATABASE = words(b"0", b"1", b"1", b"15", b"16", b"-1", b"x", b"", b"4294967296", b"99999999999999999999", b"01")
-CURSOR = words(b"0", b"0", b"", b"-0", b"+0", b"x", b" 0", b"0x", b"18446744073709551616", b"-", b"0 ")
-SCAN_OPTION = one_of(
-    sequence("MATCH", PATTERN),
-    sequence("TYPE", words(b"string", b"STRING", b"hash", b"nonsense")),
-    sequence("COUNT", words(b"1000000", b"0", b"-1", b"x", b"1.5")),
-    words(b"MATCH", b"what"),
-)
-EXISTING_DATABASE = words(b"0", b"0", b"0", b"1", b"15")
+SCAN_OPTION = one_of(SCAN_WORD, sequence("TYPE", words(b"string", b"STRING", b"hash", b"list", b"zset", b"nonsense")))
 
 STRINGS = [
-    sequence("SET", KEY, VALUE),
-    sequence("SET", KEY, VALUE),
-    sequence("SET", KEY, VALUE, some(SET_OPTION, 1, 3)),
-    sequence("SET", KEY, VALUE, some(SET_OPTION, 1, 3)),
-    sequence("SET", KEY, VALUE, EXPIRY_OPTION),
-    sequence("SETNX", KEY, VALUE),
-    sequence("SETEX", KEY, SECONDS, VALUE),
-    sequence("PSETEX", KEY, MILLISECONDS, VALUE),
-    sequence("GETSET", KEY, VALUE),
-    sequence("GETDEL", KEY),
-    sequence("GETEX", KEY, some(one_of(EXPIRY_OPTION, "PERSIST", SET_OPTION), 0, 2)),
-    sequence("GET", KEY),
+    sequence("SET", STRING_KEY, VALUE),
+    sequence("SET", STRING_KEY, VALUE),
+    sequence("SET", STRING_KEY, VALUE, some(SET_OPTION, 1, 3)),
+    sequence("SET", STRING_KEY, VALUE, some(SET_OPTION, 1, 3)),
+    sequence("SET", STRING_KEY, VALUE, EXPIRY_OPTION),
+    sequence("SETNX", STRING_KEY, VALUE),
+    sequence("SETEX", STRING_KEY, SECONDS, VALUE),
+    sequence("PSETEX", STRING_KEY, MILLISECONDS, VALUE),
+    sequence("GETSET", STRING_KEY, VALUE),
+    sequence("GETDEL", STRING_KEY),
+    sequence("GETEX", STRING_KEY, some(one_of(EXPIRY_OPTION, "PERSIST", SET_OPTION), 0, 2)),
+    sequence("GET", STRING_KEY),
     sequence("MGET", some(KEY, 1, 4)),
-    sequence("MSET", some(sequence(KEY, VALUE), 1, 3), maybe(KEY)),
-    sequence("MSETNX", some(sequence(KEY, VALUE), 1, 3), maybe(KEY)),
-    sequence("APPEND", KEY, VALUE),
-    sequence("STRLEN", KEY),
-    sequence("INCR", KEY),
-    sequence("DECR", KEY),
-    sequence("INCRBY", KEY, NUMBER),
-    sequence("DECRBY", KEY, NUMBER),
-    sequence("INCRBYFLOAT", KEY, one_of(words(*FLOATS), words(*FLOATS), VALUE)),
-    sequence("SETRANGE", KEY, WRITE_OFFSET, words(b"", b"x", b"overwritten", b"\x00" * 50)),
-    sequence(one_of("GETRANGE", "SUBSTR"), KEY, OFFSET, OFFSET),
-    sequence("LCS", KEY, KEY, some(LCS_OPTION, 0, 4)),
+    sequence("MSET", some(sequence(STRING_KEY, VALUE), 1, 3), maybe(KEY)),
+    sequence("MSETNX", some(sequence(STRING_KEY, VALUE), 1, 3), maybe(KEY)),
+    sequence("APPEND", STRING_KEY, VALUE),
+    sequence("STRLEN", STRING_KEY),
+    sequence("INCR", STRING_KEY),
+    sequence("DECR", STRING_KEY),
+    sequence("INCRBY", STRING_KEY, NUMBER),
+    sequence("DECRBY", STRING_KEY, NUMBER),
+    sequence("INCRBYFLOAT", STRING_KEY, one_of(FLOAT, VALUE)),
+    sequence("SETRANGE", STRING_KEY, WRITE_OFFSET, words(b"", b"x", b"overwritten", b"\x00" * 50)),
+    sequence(one_of("GETRANGE", "SUBSTR"), STRING_KEY, OFFSET, OFFSET),
+    sequence("LCS", STRING_KEY, STRING_KEY, some(LCS_OPTION, 0, 4)),
 ]
 
 GENERIC = [
@@ -123,12 +96,27 @@ GENERIC = [
     sequence(one_of("TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME", "PERSIST"), KEY),
     sequence(one_of("TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME", "PERSIST"), KEY),
     sequence("OBJECT", one_of("ENCODING", "REFCOUNT", "IDLETIME", "FREQ", words(b"nonsense")), some(KEY, 0, 2)),
+    sequence("OBJECT", "ENCODING", KEY),
 ]
 
 # Which expired keys these come across, and remove, is chance or differs: a scan of redis-server only removes those that match.
 WALKS = [
     sequence("RANDOMKEY"),
     sequence("SCAN", CURSOR, sequence("COUNT", words(b"1000000")), some(SCAN_OPTION, 0, 2)),
+]
+
+# EXEC comes more often than MULTI, so that most commands run outside of transactions.
+TRANSACTIONS = [
+    sequence("MULTI"),
+    sequence("MULTI"),
+    sequence("EXEC"),
+    sequence("EXEC"),
+    sequence("EXEC"),
+    sequence("DISCARD"),
+    sequence("WATCH", some(KEY, 1, 3)),
+    sequence("UNWATCH"),
+    sequence(one_of("MULTI", "EXEC", "DISCARD", "UNWATCH"), words(b"what")),
+    sequence("WATCH"),
 ]
 
 HELLO_OPTION = one_of(
@@ -138,7 +126,7 @@ HELLO_OPTION = one_of(
 KILL_FILTER = one_of(
     words(b"127.0.0.1:1", b"what", b""),
     sequence("ID", words(b"999999999", b"0", b"-1", b"x", b"")),
-    sequence("TYPE", words(b"pubsub", b"what", b"")),
+    sequence("TYPE", words(b"what", b"")),
     sequence("USER", words(b"nobody", b"")),
     sequence("ADDR", words(b"127.0.0.1:1", b"")),
     sequence("LADDR", words(b"127.0.0.1:1")),
@@ -187,39 +175,60 @@ SERVER = [
     sequence("LATENCY", one_of("LATEST", "HISTORY", "GRAPH", "RESET", words(b"what")), some(VALUE, 0, 1)),
     sequence("OBJECT", "HELP", VALUE),
     sequence("TIME", some(VALUE, 0, 1)),
+    sequence("PUBLISH", KEY, VALUE),
+    sequence("PUBSUB", one_of("CHANNELS", "NUMSUB", "NUMPAT", "SHARDCHANNELS", "SHARDNUMSUB", "what"), some(KEY, 0, 2)),
 ]
+
+COLLECTIONS = one_of(*(one_of(*group) for group in (HASHES, LISTS, SETS, SORTED_SETS, BITMAPS)))
 
 # Requests that were never a command: unknown names, wrong numbers of words.
 NO_NAME = words(b"", b"GE", b"GETT", b"get ", b"\xff\x00", b"nosuchcommand", b"GET|SET", b"x" * 200)
-NAME = one_of(
-    *(
-        "GET",
-        "SET",
-        "DEL",
-        "EXISTS",
-        "EXPIRE",
-        "RENAME",
-        "TTL",
-        "INCRBY",
-        "MSET",
-        "LCS",
-        "SCAN",
-        "COPY",
-        "SELECT",
-        "CLIENT",
-    ),
-    *("OBJECT", "ECHO", "DBSIZE", "RANDOMKEY", "APPEND", "SWAPDB", "MOVE", "UNLINK", "TOUCH", "GETEX", "SETEX"),
+NAME = words(
+    *b"GET SET DEL EXISTS EXPIRE RENAME TTL INCRBY MSET LCS SCAN COPY SELECT CLIENT OBJECT ECHO DBSIZE RANDOMKEY".split(),
+    *b"APPEND SWAPDB MOVE UNLINK TOUCH GETEX SETEX SORT SORT_RO DUMP RESTORE MULTI EXEC WATCH PUBLISH PUBSUB".split(),
+    *b"HSET HSETNX HGET HMSET HMGET HDEL HLEN HSTRLEN HKEYS HVALS HGETALL HEXISTS HINCRBY HINCRBYFLOAT HSCAN".split(),
+    *b"LPUSH RPUSH LPUSHX RPUSHX LPOP RPOP LLEN LRANGE LINDEX LSET LINSERT LREM LTRIM LPOS LMOVE RPOPLPUSH".split(),
+    *b"LMPOP BLPOP BRPOP BLMOVE BRPOPLPUSH BLMPOP BZPOPMIN BZPOPMAX BZMPOP ZMPOP SMISMEMBER SINTERCARD".split(),
+    *b"SADD SREM SMOVE SISMEMBER SCARD SMEMBERS SINTER SINTERSTORE SUNION SUNIONSTORE SDIFF SDIFFSTORE SSCAN".split(),
+    *b"ZADD ZINCRBY ZREM ZCARD ZCOUNT ZLEXCOUNT ZRANGE ZRANGESTORE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE".split(),
+    *b"ZRANGEBYLEX ZREVRANGEBYLEX ZSCORE ZMSCORE ZPOPMIN ZPOPMAX ZREMRANGEBYSCORE ZREMRANGEBYRANK ZSCAN".split(),
+    *b"ZREMRANGEBYLEX ZUNION ZINTER ZDIFF ZUNIONSTORE ZINTERSTORE ZDIFFSTORE ZINTERCARD".split(),
+    *b"SETBIT GETBIT BITCOUNT BITPOS BITOP BITFIELD BITFIELD_RO".split(),
 )
-NONSENSE = [sequence(NO_NAME, some(VALUE, 0, 3)), sequence(NAME, some(KEY, 0, 5))]
-
-
-def weighted(*groups: tuple[int, list[Template]]) -> Template:
-    """Groups by weight, and each template of a group as often as any other of it."""
-    return one_of(*(one_of(*templates) for weight, templates in groups for _ in range(weight)))
-
+# A single word after the name would be enough for some, and ZRANK and ZREVRANK have got an option since.
+NONSENSE = [
+    sequence(NO_NAME, some(VALUE, 0, 3)),
+    sequence(NAME, some(KEY, 0, 5)),
+    sequence(one_of("ZRANK", "ZREVRANK"), some(KEY, 0, 1)),
+]
 
 ANY_COMMAND = weighted(
-    (10, STRINGS), (9, GENERIC), (1, WALKS), (2, CONNECTION), (1, DATABASES), (1, SERVER), (1, NONSENSE)
+    (10, one_of(*STRINGS)),
+    (30, COLLECTIONS),
+    (3, one_of(*SORTING)),
+    (2, one_of(*RANDOM_CHANGES)),
+    (2, one_of(*PAYLOADS)),
+    (9, one_of(*GENERIC)),
+    (1, one_of(*WALKS)),
+    (5, one_of(*TRANSACTIONS)),
+    (2, one_of(*CONNECTION)),
+    (1, one_of(*DATABASES)),
+    (1, one_of(*SERVER)),
+    (2, one_of(*NONSENSE)),
 )
 # What may change data: the commands whose effects are compared. No database is selected: that is no effect.
-DATA_COMMAND = weighted((6, STRINGS), (5, GENERIC), (1, DATABASES))
+DATA_COMMAND = weighted(
+    (6, one_of(*STRINGS)),
+    (24, COLLECTIONS),
+    (3, one_of(*SORTING)),
+    (6, one_of(*GENERIC)),
+    (3, one_of(*TRANSACTIONS)),
+    (1, one_of(*DATABASES)),
+)
+
+
+def all_templates() -> list[Template]:
+    """Every template once."""
+    groups = (HASHES, LISTS, SETS, SORTED_SETS, BITMAPS, SORTING, RANDOM_CHANGES, PAYLOADS)
+    others = (STRINGS, GENERIC, WALKS, TRANSACTIONS, CONNECTION, DATABASES, SERVER, NONSENSE)
+    return [template for group in (*groups, *others) for template in group]

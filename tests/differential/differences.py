@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tests.differential.wire import Reply
 
@@ -49,8 +50,44 @@ def _same_items(command: Command, theirs: Reply, ours: Reply) -> bool:
 
 
 def _same_pairs(command: Command, theirs: Reply, ours: Reply) -> bool:
-    pairs = [sorted(map(repr, zip(reply.items[::2], reply.items[1::2], strict=True))) for reply in (theirs, ours)]
-    return theirs.kind == ours.kind and pairs[0] == pairs[1]
+    if theirs.kind != ours.kind or len(theirs.items) % 2 or len(ours.items) % 2:
+        return False
+    return _pairs_of(theirs) == _pairs_of(ours)
+
+
+def _items_of(reply: Reply) -> list[str]:
+    return sorted(map(repr, reply.items))
+
+
+def _pairs_of(reply: Reply) -> list[str]:
+    if reply.items and reply.items[0].items:
+        return _items_of(reply)
+    return sorted(map(repr, zip(reply.items[::2], reply.items[1::2], strict=True)))
+
+
+def _same_collection_scan(command: Command, theirs: Reply, ours: Reply) -> bool:
+    if len(theirs.items) != 2 or len(ours.items) != 2 or theirs.items[0] != ours.items[0]:
+        return False
+    order = _items_of if command[0].upper() == b"SSCAN" else _pairs_of
+    return order(theirs.items[1]) == order(ours.items[1])
+
+
+def _sort_words(command: Command) -> list[bytes]:
+    return [word.upper() for word in command[2:]]
+
+
+def _unsorted(command: Command, theirs: Reply, ours: Reply) -> bool:
+    """A BY pattern without an asterisk leaves a set in the order of its table."""
+    options = _sort_words(command)
+    patterns = [after for before, after in pairwise(options) if before == b"BY"]
+    if all(b"*" in pattern for pattern in patterns):
+        return False
+    return theirs.kind == ours.kind and (b"LIMIT" in options or _items_of(theirs) == _items_of(ours))
+
+
+def _sorted_by_texts(command: Command, theirs: Reply, ours: Reply) -> bool:
+    options = _sort_words(command)
+    return b"BY" in options and b"ALPHA" in options and _same_items(command, theirs, ours)
 
 
 def _both_keys(command: Command, theirs: Reply, ours: Reply) -> bool:
@@ -65,6 +102,10 @@ def _same_scan(command: Command, theirs: Reply, ours: Reply) -> bool:
 
 def _cursor_with_nul(command: Command, theirs: Reply, ours: Reply) -> bool:
     return b"\0" in command[1] and ours == Reply(b"-", b"ERR invalid cursor")
+
+
+def _collection_cursor_with_nul(command: Command, theirs: Reply, ours: Reply) -> bool:
+    return len(command) > 2 and _cursor_with_nul(command[1:], theirs, ours)
 
 
 def _any_number(command: Command, theirs: Reply, ours: Reply) -> bool:
@@ -121,6 +162,26 @@ DIFFERENCES = (
         names("SCAN"),
         "Redis reads a cursor up to its first NUL byte; for kvorum such a word is no number.",
         _cursor_with_nul,
+    ),
+    Difference(
+        names("SMEMBERS", "SINTER", "SUNION", "SDIFF", "HKEYS", "HVALS"),
+        "The order of members and fields is that of the hash table.",
+        _same_items,
+    ),
+    Difference(names("HGETALL"), "The order of fields is that of the hash table.", _same_pairs),
+    Difference(
+        names("HSCAN", "SSCAN", "ZSCAN"), "The order of members is that of the hash table.", _same_collection_scan
+    ),
+    Difference(
+        names("HSCAN", "SSCAN", "ZSCAN"),
+        "Redis reads a cursor up to its first NUL byte; for kvorum such a word is no number.",
+        _collection_cursor_with_nul,
+    ),
+    Difference(names("SORT", "SORT_RO"), "Unsorted members come in the order of the hash table.", _unsorted),
+    Difference(
+        names("SORT", "SORT_RO"),
+        "Redis leaves the order of elements whose weights are equal texts to its sorting algorithm.",
+        _sorted_by_texts,
     ),
     Difference(names("RANDOMKEY"), "Chance.", _both_keys),
     Difference(names("CONFIG"), "The order of options is that of a hash table.", _subcommand(b"GET", _same_pairs)),

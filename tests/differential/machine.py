@@ -1,14 +1,33 @@
-"""Two servers that must answer alike: every command goes to both, replies and final states are compared."""
+"""Two servers that must answer alike: every command goes to both, replies and final states are compared.
+
+A transaction's commands are remembered, so that each reply inside EXEC's is compared as one to its command. What SPOP
+chose on kvorum is taken out of redis-server with SREM.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tests.differential import chance
 from tests.differential.differences import TOLERANCE_MS, equivalent, same_encoding
 from tests.differential.wire import Reply, Wire
 
 DATABASES = (0, 1, 15)
+EVERY_KEY = [b"SCAN", b"0", b"COUNT", b"1000000"]
+ENDS_OF_TRANSACTION = (b"EXEC", b"DISCARD", b"RESET")
+# Inside a transaction nothing can be asked before a command; and what the request refers to counts itself.
+UNFIT_FOR_TRANSACTIONS = frozenset({b"SPOP", b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER", b"DBSIZE"})
+PAYLOADS = (b"PAYLOAD-OF-REDIS", b"PAYLOAD-OF-KVORUM")
+READERS: dict[bytes, list[bytes]] = {
+    b"string": [b"GET"],
+    b"hash": [b"HGETALL"],
+    b"list": [b"LRANGE", b"0", b"-1"],
+    b"set": [b"SMEMBERS"],
+    b"zset": [b"ZRANGE", b"0", b"-1", b"WITHSCORES"],
+}
+UNORDERED_ENCODING = b"hashtable"
+COPIES = b"copy of "
 
 
 class MismatchError(AssertionError):
@@ -21,7 +40,7 @@ class Entry:
 
     kind: bytes
     encoding: bytes
-    value: bytes | None
+    value: object
     expire_ms: int
 
     def like(self, other: Entry) -> bool:
@@ -42,45 +61,144 @@ class Pair:
         self.ours = ours
         self.protocol = protocol
         self.history: list[list[bytes]] = []
+        self._queued: list[list[bytes]] = []
+        self._in_transaction = False
 
-    def start_over(self) -> None:
-        """Empty both servers and bring both connections into the state of new ones."""
+    def start_over(self, **options: int | str) -> None:
+        """Empty both servers, set these options, and bring both connections into the state of new ones."""
+        settings = [[b"CONFIG", b"SET", _option(name), str(value).encode()] for name, value in options.items()]
         for wire in (self.theirs, self.ours):
-            wire.ask_all([[b"RESET"], [b"HELLO", b"%d" % self.protocol], [b"FLUSHALL"]])
+            replies = wire.ask_all([[b"RESET"], [b"HELLO", b"%d" % self.protocol], [b"FLUSHALL"], *settings])
+            assert all(reply.value == b"OK" for reply in replies[3:]), replies
         self.history = []
+        self._queued = []
+        self._in_transaction = False
 
-    def send(self, *command: bytes) -> tuple[Reply, Reply]:
+    def send(self, *command: bytes) -> list[tuple[Reply, Reply]]:
         """One command to both; raises MismatchError if the replies differ."""
-        return self.send_all([list(command)])[0]
+        return self.send_all([list(command)])
 
     def send_all(self, commands: Sequence[list[bytes]]) -> list[tuple[Reply, Reply]]:
-        """Several commands in one write.
+        """Several commands, as many as possible in one write; the replies, with those of what was asked in between.
 
         After one that switches the protocol this chooses the protocol anew. Before one that counts keys it lets both
         servers remove what has expired, which they else do when they come to it.
         """
-        sent = []
+        replies: list[tuple[Reply, Reply]] = []
+        waiting: list[list[bytes]] = []
         for command in commands:
-            if command[0].upper() == b"DBSIZE":
-                sent.append([b"SCAN", b"0", b"COUNT", b"1000000"])
-            sent.append(command)
-            if command[0].upper() == b"RESET" and len(command) == 1:
-                sent.append([b"HELLO", b"%d" % self.protocol])
-        replies = list(zip(self.theirs.ask_all(sent), self.ours.ask_all(sent), strict=True))
-        for command, (theirs, ours) in zip(sent, replies, strict=True):
+            name = command[0].upper()
+            if name in (b"SPOP", *PAYLOADS):
+                replies += self._send_now(waiting)
+                waiting = []
+                if not self._in_transaction:
+                    self._pop(command) if name == b"SPOP" else self._restore(command)
+            else:
+                waiting += self._surrounded(command, name)
+        return replies + self._send_now(waiting)
+
+    def _surrounded(self, command: list[bytes], name: bytes) -> Iterator[list[bytes]]:
+        """The command with what it needs before and after it; nothing if it cannot be compared where it stands."""
+        if self._in_transaction and name in UNFIT_FOR_TRANSACTIONS:
+            return
+        question = chance.question(command)
+        if question is not None:
+            yield question
+        if name == b"DBSIZE":
+            yield EVERY_KEY
+        yield command
+        if name == b"RESET" and len(command) == 1:
+            yield [b"HELLO", b"%d" % self.protocol]
+        if _ends_transaction(command):
+            self._in_transaction = False
+        elif name == b"MULTI" and len(command) == 1:
+            self._in_transaction = True
+
+    def _send_now(self, commands: list[list[bytes]]) -> list[tuple[Reply, Reply]]:
+        replies = list(zip(self.theirs.ask_all(commands), self.ours.ask_all(commands), strict=True))
+        for at, (command, (theirs, ours)) in enumerate(zip(commands, replies, strict=True)):
             self.history.append(command)
-            if not equivalent(command, theirs, ours):
+            if theirs == ours and command[0].upper() != b"EXEC":
+                self._follow_transaction(command, theirs)
+                continue
+            if command[0].upper() == b"EXEC" and len(theirs.items) == len(ours.items) == len(self._queued):
+                alike = theirs.kind == ours.kind and all(map(equivalent, self._queued, theirs.items, ours.items))
+            elif chance.question(command) is not None and not ours.is_error:
+                alike = chance.plausible(command, replies[at - 1][0], theirs, ours)
+            else:
+                alike = equivalent(command, theirs, ours)
+            if not alike:
                 raise MismatchError(self.tell(f"redis: {theirs!r}\n  kvorum: {ours!r}"))
+            self._follow_transaction(command, theirs)
         return replies
 
+    def _follow_transaction(self, command: list[bytes], reply: Reply) -> None:
+        if reply.value == b"QUEUED":
+            self._queued.append(command)
+        elif _ends_transaction(command):
+            self._queued = []
+
+    def _pop(self, command: list[bytes]) -> None:
+        """SPOP: its reply is compared on a copy; what kvorum took is taken from redis-server too."""
+        self.history.append(command)
+        if len(command) < 2:
+            self._send_now([command])
+            return
+        key, copy = command[1], COPIES + command[1]
+        before, _, theirs, *_ = self.theirs.ask_all(
+            [[b"SMEMBERS", key], [b"COPY", key, copy, b"REPLACE"], [command[0], copy, *command[2:]], [b"DEL", copy]]
+        )
+        ours = self.ours.ask(*command)
+        shapely = [b"SPOP", b"", *(command[2:3] or [b"1"])]
+        if not (theirs == ours or (not theirs.is_error and chance.plausible(shapely, before, theirs, ours))):
+            raise MismatchError(self.tell(f"redis: {theirs!r}\n  kvorum: {ours!r}\n  of: {before!r}"))
+        popped = [ours.value] if ours.kind == b"$" else [item.value for item in ours.items]
+        members = [member for member in popped if member is not None]
+        if ours.is_error or not members:
+            return
+        removed = self.theirs.ask(b"SREM", key, *members)
+        assert removed.integer == len(members), removed
+        # Redis rebuilds a set of which most was popped, perhaps in a more compact form than SREM leaves it.
+        if self.theirs.ask(b"OBJECT", b"ENCODING", key) != self.ours.ask(b"OBJECT", b"ENCODING", key):
+            self._take_over(key)
+
+    def _take_over(self, key: bytes) -> None:
+        """Make redis-server's value the one of kvorum."""
+        payload = self.ours.ask(b"DUMP", key).value
+        remaining = max(0, self.theirs.ask(b"PEXPIRETIME", key).integer or 0)
+        assert payload is not None
+        reply = self.theirs.ask(b"RESTORE", key, b"%d" % remaining, payload, b"REPLACE", b"ABSTTL")
+        assert reply.value == b"OK", reply
+
+    def _restore(self, command: list[bytes]) -> None:
+        """``PAYLOAD-OF-REDIS key new-key ttl option …``: both servers RESTORE what the one dumped."""
+        self.history.append(command)
+        name, key, new_key, *options = command
+        payloads = [wire.ask(b"DUMP", key) for wire in (self.theirs, self.ours)]
+        payload = payloads[PAYLOADS.index(name)].value
+        if payload is None or None in (payloads[0].value, payloads[1].value):
+            theirs, ours = payloads
+        else:
+            theirs, ours = (
+                wire.ask(b"RESTORE", new_key, options[0], payload, *options[1:]) for wire in (self.theirs, self.ours)
+            )
+        if theirs != ours:
+            raise MismatchError(self.tell(f"redis: {theirs!r}\n  kvorum: {ours!r}\n  payload: {payload!r}"))
+
     def compare_states(self) -> None:
-        """All keys of all databases that the commands use, with type, encoding, value and expiry."""
+        """All keys of all databases that the commands use, with type, encoding, value and expiry; and both digests."""
+        for wire in (self.theirs, self.ours):
+            wire.ask_all([[b"DISCARD"], [b"UNWATCH"]])
+        self._in_transaction = False
         for index in DATABASES:
             theirs, ours = (self._state(wire, index) for wire in (self.theirs, self.ours))
             for key in sorted(theirs.keys() | ours.keys()):
                 first, second = theirs.get(key), ours.get(key)
                 if first is None or second is None or not first.like(second):
                     raise MismatchError(self.tell(f"key {key!r} of {index}\n  redis: {first!r}\n  kvorum: {second!r}"))
+        digests = [wire.ask(b"DEBUG", b"DIGEST") for wire in (self.theirs, self.ours)]
+        if digests[0] != digests[1]:
+            raise MismatchError(self.tell(f"digests: {digests}"))
 
     def tell(self, difference: str) -> str:
         """The difference, and the commands since ``start_over``."""
@@ -88,17 +206,39 @@ class Pair:
         return "\n".join([*lines, "  " + difference])
 
     def _state(self, wire: Wire, index: int) -> dict[bytes, Entry]:
-        _, listing = wire.ask_all([[b"SELECT", b"%d" % index], [b"KEYS", b"*"]])
-        keys = [item.value for item in listing.items if item.value is not None]
+        _, listing = wire.ask_all([[b"SELECT", b"%d" % index], EVERY_KEY])
+        keys = [item.value for item in listing.items[1].items if item.value is not None]
         return dict(zip(keys, self._entries(wire, keys), strict=True))
 
-    def _entries(self, wire: Wire, keys: Iterable[bytes]) -> list[Entry]:
-        questions = [
-            [*words, key] for key in keys for words in ([b"TYPE"], [b"OBJECT", b"ENCODING"], [b"GET"], [b"PEXPIRETIME"])
-        ]
+    def _entries(self, wire: Wire, keys: Sequence[bytes]) -> Iterable[Entry]:
+        questions = [[*words, key] for key in keys for words in ([b"TYPE"], [b"OBJECT", b"ENCODING"], [b"PEXPIRETIME"])]
         replies = wire.ask_all(questions)
-        entries = []
-        for at in range(0, len(replies), 4):
-            kind, encoding, value, expiry = replies[at : at + 4]
-            entries.append(Entry(kind.value or b"", encoding.value or b"", value.value, expiry.integer or 0))
-        return entries
+        kinds = [reply.value or b"" for reply in replies[::3]]
+        values = wire.ask_all([_reading(kind, key) for kind, key in zip(kinds, keys, strict=True)])
+        for kind, encoding, expiry, value in zip(kinds, replies[1::3], replies[2::3], values, strict=True):
+            name = encoding.value or b""
+            yield Entry(kind, name, _canonical(kind, name, value), expiry.integer or 0)
+
+
+def _ends_transaction(command: Sequence[bytes]) -> bool:
+    """Also an EXEC with too many words discards what was queued."""
+    name = command[0].upper()
+    return name == b"EXEC" or (name in ENDS_OF_TRANSACTION and len(command) == 1)
+
+
+def _option(name: str) -> bytes:
+    return name.replace("_", "-").encode()
+
+
+def _reading(kind: bytes, key: bytes) -> list[bytes]:
+    reader = READERS[kind]
+    return [reader[0], key, *reader[1:]]
+
+
+def _canonical(kind: bytes, encoding: bytes, value: Reply) -> object:
+    """The value in a form that can be compared. Compact hashes have an order, which COPY and DUMP preserve."""
+    if encoding != UNORDERED_ENCODING and kind != b"set":
+        return value
+    if kind == b"hash":
+        return sorted(zip(map(repr, value.items[::2]), map(repr, value.items[1::2]), strict=True))
+    return sorted(map(repr, value.items))

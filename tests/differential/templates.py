@@ -96,6 +96,11 @@ def one_of(*alternatives: str | Template) -> Template:
     return _OneOf(tuple(keyword(part) if isinstance(part, str) else part for part in alternatives))
 
 
+def weighted(*alternatives: tuple[int, Template]) -> Template:
+    """One of the alternatives, each as often as its weight says."""
+    return _OneOf(tuple(part for weight, part in alternatives for _ in range(weight)))
+
+
 def some(part: Template, least: int, most: int) -> Template:
     """The part several times, drawn anew each time."""
     return _Some(part, least, most)
