@@ -15,9 +15,9 @@ from kvorum.testing.twins import load_plain
 plain = load_plain("kvorum.journal.rdb.lzf")
 
 # Texts with repetitions near and far.
-repetitive = st.lists(
-    st.tuples(st.binary(max_size=12), st.integers(min_value=1, max_value=120)), max_size=12
-).map(lambda parts: b"".join(part * times for part, times in parts))
+repetitive = st.lists(st.tuples(st.binary(max_size=12), st.integers(min_value=1, max_value=120)), max_size=12).map(
+    lambda parts: b"".join(part * times for part, times in parts)
+)
 
 
 @pytest.fixture(params=[compiled, plain], ids=["compiled", "plain"])
