@@ -275,7 +275,7 @@ def weight(text: bytes | None) -> float:
     if number is None:
         number = parse_float(text.split(b"\0", 1)[0].lstrip(SPACES)) if text[0] else 0.0
         if number is None:
-            raise CommandError(errors.NOT_A_WEIGHT)
+            raise CommandError(errors.NOT_SORTABLE)
     return number
 
 
