@@ -19,7 +19,7 @@ HEADER = struct.Struct("<II")
 CODES = {2: "h", 4: "i", 8: "q"}
 
 
-def width_of(number: int) -> int:
+def _width_of(number: int) -> int:
     """The bytes that a number needs."""
     if not -(1 << 31) <= number < 1 << 31:
         return 8
@@ -52,5 +52,5 @@ def pack_intset(numbers: Iterable[int], width: int = 2) -> bytes:
         raise ValueError("an intset has at least one number")
     if width not in CODES:
         raise ValueError("numbers are 2, 4 or 8 bytes wide")
-    width = max(width, width_of(ordered[0]), width_of(ordered[-1]))
+    width = max(width, _width_of(ordered[0]), _width_of(ordered[-1]))
     return HEADER.pack(width, len(ordered)) + struct.pack(f"<{len(ordered)}{CODES[width]}", *ordered)

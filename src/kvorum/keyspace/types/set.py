@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Self
 
 from kvorum.keyspace.commons import Commons
 from kvorum.keyspace.hashing import key_hash
-from kvorum.keyspace.types.intset import pack_intset, unpack_intset, width_of
+from kvorum.keyspace.types.intset import pack_intset, unpack_intset
 from kvorum.keyspace.values import Value
 from kvorum.resp.numbers import parse_integer
 from kvorum.resp.writer import Writer
@@ -106,7 +106,7 @@ class Set(Value):
         made = Set(commons)
         for number in numbers:
             made._keep(b"%d" % number)
-        made._width = int.from_bytes(blob[:4], "little")
+        made._width = blob[0]
         made._integers = len(numbers) <= commons.set_max_intset_entries
         return made
 
@@ -120,7 +120,7 @@ class Set(Value):
         if number is None:
             self._integers = False
         else:
-            self._width = max(self._width, width_of(number))
+            self._width = pack_intset([number], self._width)[0]
         self._keep(member)
         if len(self) > min(self.commons.set_max_intset_entries, INTSET_LIMIT):
             self._integers = False
