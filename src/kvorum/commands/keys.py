@@ -43,6 +43,7 @@ from kvorum.commands.spec import (
 )
 from kvorum.errors import CommandError
 from kvorum.glob import Glob
+from kvorum.keyspace.events import GENERIC
 from kvorum.resp.types import OK, Status
 
 KEYS = Group("generic")
@@ -102,6 +103,7 @@ def remove_keys(call: Call, lazily: bool) -> int:
     for position in range(1, call.argc):
         if call.db.unlink_key(call.argv[position]) if lazily else call.db.remove(call.argv[position]):
             removed += 1
+            call.modified_at(GENERIC, b"del", position)
     if removed:
         call.changed(removed)
     return removed
@@ -306,6 +308,8 @@ def rename_key(call: Call, key: bytes, new_key: bytes, overwrite: bool) -> bool:
     if not call.db.rename(key, new_key):
         raise CommandError(errors.NO_SUCH_KEY)
     call.changed()
+    call.modified(GENERIC, b"rename_from", key)
+    call.modified(GENERIC, b"rename_to", new_key)
     return True
 
 
@@ -326,6 +330,8 @@ def move(call: Call, key: bytes, db: bytes) -> int:
     if not call.db.move(key, target):
         return 0
     call.changed()
+    call.modified(GENERIC, b"move_from", key)
+    call.modified(GENERIC, b"move_to", key, database=target)
     return 1
 
 
@@ -364,6 +370,7 @@ def copy(call: Call, args: list[bytes]) -> int:
     if not call.db.copy(source, target, destination, replace):
         return 0
     call.changed()
+    call.modified(GENERIC, b"copy_to", destination, database=target)
     return 1
 
 
@@ -459,6 +466,7 @@ def set_expiry(call: Call, base_ms: int, in_seconds: bool) -> int:
             call.propagate(b"PEXPIREAT", key, b"%d" % expire_ms, *call.args[3:])
         else:
             call.propagate_expire_at(1, expire_ms)
+    call.modified(GENERIC, b"expire", key)
     return 1
 
 
@@ -469,6 +477,7 @@ def remove_expired(call: Call, key: bytes) -> int:
         return 0
     call.changed()
     call.propagate(b"UNLINK" if lazily else b"DEL", key)
+    call.modified(GENERIC, b"del", key)
     return 1
 
 
@@ -514,6 +523,7 @@ def persist(call: Call, key: bytes) -> int:
     if not call.db.persist(key):
         return 0
     call.changed()
+    call.modified(GENERIC, b"persist", key)
     return 1
 
 

@@ -36,6 +36,7 @@ from kvorum.commands.spec import (
     UnixTime,
 )
 from kvorum.errors import CommandError
+from kvorum.keyspace.events import GENERIC, STRING
 from kvorum.resp.numbers import LongDouble
 from kvorum.resp.types import OK, WRITTEN, Status
 
@@ -106,6 +107,7 @@ def set_(call: Call) -> object:
     if call.argc == 3:
         call.db.write_string(call.argv[1], call.argv[2])
         call.changed()
+        call.modified_at(STRING, b"set", 1)
         return OK
     if call.argc == 5:
         word = call.arg(3).upper()
@@ -119,6 +121,8 @@ def set_expiring(call: Call, value: int, expire_ms: int) -> Status:
     call.db.write_string_expiring(call.argv[1], call.argv[value], expire_ms, False)
     call.changed()
     call.propagate_set_until(1, value, expire_ms)
+    call.modified_at(STRING, b"set", 1)
+    call.modified_at(GENERIC, b"expire", 1)
     return OK
 
 
@@ -130,7 +134,7 @@ def set_with_options(
     expires = word not in (b"", b"KEEPTTL")
     expire_ms = string_expiry(word, amount, call.now_ms, b"set") if expires else 0
     previous = call.db.get_string(key) if get else None
-    if condition is not None and call.db.exists(key) != (condition == b"XX"):
+    if condition is not None and call.db.lookup_for_write(key) != (condition == b"XX"):
         return previous
     call.db.set_string(key, value, expire_ms=expire_ms, keep_ttl=word == b"KEEPTTL")
     call.changed()
@@ -139,6 +143,9 @@ def set_with_options(
     elif get:
         rest = [word for word in call.args[3:] if word.upper() != b"GET"]
         call.propagate(call.arg(0), key, value, *rest)
+    call.modified(STRING, b"set", key)
+    if expires:
+        call.notify(GENERIC, b"expire", key)
     return previous if get else OK
 
 
@@ -154,10 +161,11 @@ def set_with_options(
     summary="Sets the string at a key that does not exist yet.",
 )
 def setnx(call: Call) -> int:
-    if call.db.contains(call.argv[1]):
+    if call.db.lookup_for_write(call.arg(1)):
         return 0
     call.db.write_string(call.argv[1], call.argv[2])
     call.changed()
+    call.modified_at(STRING, b"set", 1)
     return 1
 
 
@@ -209,6 +217,7 @@ def getset(call: Call, key: bytes, value: bytes) -> bytes | None:
     call.db.set_string(key, value)
     call.changed()
     call.propagate(b"SET", key, value)
+    call.modified(STRING, b"set", key)
     return previous
 
 
@@ -228,6 +237,7 @@ def getdel(call: Call, key: bytes) -> bytes | None:
         call.db.delete(key)
         call.changed()
         call.propagate(b"UNLINK" if call.server.config.lazyfree_lazy_user_del else b"DEL", key)
+        call.modified(GENERIC, b"del", key)
     return value
 
 
@@ -261,15 +271,18 @@ def getex(call: Call, key: bytes, expiration: tuple[bytes, Any] | None) -> bytes
         if call.db.persist(key):
             call.changed()
             call.propagate(b"PERSIST", key)
+            call.modified(GENERIC, b"persist", key)
         return value
     expire_ms = string_expiry(word, integer(amount), call.now_ms, b"getex")
     call.changed()
     if expire_ms <= call.now_ms:
         call.db.delete(key)
         call.propagate(b"UNLINK" if call.server.config.lazyfree_lazy_expire else b"DEL", key)
+        call.modified(GENERIC, b"del", key)
     else:
         call.db.set_expire(key, expire_ms)
         call.propagate(b"PEXPIREAT", key, b"%d" % expire_ms)
+        call.modified(GENERIC, b"expire", key)
     return value
 
 
@@ -309,6 +322,7 @@ def mset(call: Call) -> object:
         raise CommandError(errors.wrong_arity(b"mset"))
     for position in range(1, call.argc, 2):
         call.db.write_string(call.argv[position], call.argv[position + 1])
+        call.modified_at(STRING, b"set", position)
     call.changed(call.argc // 2)
     return OK
 
@@ -325,10 +339,11 @@ def mset(call: Call) -> object:
     summary="Sets several strings if none of the keys exists.",
 )
 def msetnx(call: Call, pairs: list[tuple[bytes, bytes]]) -> int:
-    if any(call.db.exists(key) for key, _ in pairs):
+    if any(call.db.lookup_for_write(key) for key, _ in pairs):
         return 0
     for key, value in pairs:
         call.db.set_string(key, value)
+        call.modified(STRING, b"set", key)
     call.changed(len(pairs))
     return 1
 
@@ -347,6 +362,7 @@ def msetnx(call: Call, pairs: list[tuple[bytes, bytes]]) -> int:
 def incr(call: Call) -> object:
     call.reply.integer(call.db.increment_string(call.argv[1], 1))
     call.changed()
+    call.modified_at(STRING, b"incrby", 1)
     return WRITTEN
 
 
@@ -364,6 +380,7 @@ def incr(call: Call) -> object:
 def decr(call: Call) -> object:
     call.reply.integer(call.db.increment_string(call.argv[1], -1))
     call.changed()
+    call.modified_at(STRING, b"incrby", 1)
     return WRITTEN
 
 
@@ -381,6 +398,7 @@ def decr(call: Call) -> object:
 def incrby(call: Call) -> object:
     call.reply.integer(call.db.increment_string(call.argv[1], call.integer(2)))
     call.changed()
+    call.modified_at(STRING, b"incrby", 1)
     return WRITTEN
 
 
@@ -401,6 +419,7 @@ def decrby(call: Call) -> object:
         raise CommandError(errors.DECREMENT_OVERFLOW)
     call.reply.integer(call.db.increment_string(call.argv[1], -decrement))
     call.changed()
+    call.modified_at(STRING, b"incrby", 1)
     return WRITTEN
 
 
@@ -415,7 +434,7 @@ def decrby(call: Call) -> object:
     summary="Adds to the floating-point number at a key; an absent key counts as 0.",
 )
 def incrbyfloat(call: Call, key: bytes, increment: bytes) -> bytes:
-    previous = call.db.get_string(key)
+    previous = call.db.get_string(key) if call.db.lookup_for_write(key) else None
     number = long_double(b"0" if previous is None else previous) + long_double(increment)
     if not number.finite:
         raise CommandError(errors.NAN_OR_INFINITY)
@@ -423,6 +442,7 @@ def incrbyfloat(call: Call, key: bytes, increment: bytes) -> bytes:
     call.db.set_string(key, total, keep_ttl=True)
     call.changed()
     call.propagate(b"SET", key, total, b"KEEPTTL")
+    call.modified(STRING, b"incrbyfloat", key)
     return total
 
 
@@ -447,6 +467,7 @@ def long_double(text: bytes) -> LongDouble:
 def append(call: Call) -> object:
     call.reply.integer(call.db.append_string(call.argv[1], call.argv[2]))
     call.changed()
+    call.modified_at(STRING, b"append", 1)
     return WRITTEN
 
 
@@ -479,12 +500,13 @@ def strlen(call: Call) -> object:
 def setrange(call: Call, key: bytes, offset: int, value: bytes) -> int:
     if offset < 0:
         raise CommandError(errors.OFFSET_OUT_OF_RANGE)
-    length = call.db.string_length(key)
+    length = call.db.string_length(key) if call.db.lookup_for_write(key) else 0
     if not value:
         return length
     check_length(call, offset + len(value))
     length = call.db.set_range(key, offset, value)
     call.changed()
+    call.modified(STRING, b"setrange", key)
     return length
 
 

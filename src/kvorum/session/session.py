@@ -62,7 +62,7 @@ class Session:
         self.watched: list[WatchedKey] = []
         self.watch_broken = False
         self.executing = False  # a transaction: nothing may block now
-        self.mailbox: Mailbox | None = None
+        self.mailbox: Mailbox | Any = None  # see open_mailbox
         self.reset_user()
 
     @property
