@@ -10,8 +10,9 @@ The package stands outside ``src``: it needs a source tree, Debian's redis-serve
     figures     medians, spreads, ratios and goals; pure
     load        redis-benchmark: which tests a server can take, what it prints
     contenders  the two servers, and what they cost: CPU time and memory of a process
-    loader      fills a server with keys, and watches its latency meanwhile
+    loader      fills a server with keys, watches its latency meanwhile, listens to what is published
     parts       what is measured: pipeline, latency, memory, growth
-    report      terminal, JSON, Markdown and the README
+    types       and types: the commands of all data types, blocked clients, subscribers, small collections
+    report      terminal, JSON, docs/bench.md and the README
     plot        the picture
 """

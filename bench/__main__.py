@@ -7,19 +7,27 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from bench import contenders, plot, report
 from bench.contenders import Contender, Cores
 from bench.figures import Figure
 from bench.load import TESTS, LoadError
-from bench.parts import FULL, PARTS, QUICK, Bench, Plan
+from bench.parts import FULL, QUICK, Bench, Plan, growth, latency, memory, pipeline
 from bench.resp import ReplyError
+from bench.types import TYPE_TESTS, types
 from kvorum.testing.process import StartError
 from kvorum.testing.redis_server import RedisUnavailableError, find_programs
 
 BUSY_LOAD = 0.7
+PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
+    "pipeline": pipeline,
+    "latency": latency,
+    "types": types,
+    "memory": memory,
+    "growth": growth,
+}
 
 
 def arguments_from(words: Sequence[str]) -> argparse.Namespace:
@@ -27,9 +35,8 @@ def arguments_from(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="Measures kvorum beside redis-server.")
     parser.add_argument("--quick", action="store_true", help="fewer tests, keys and rounds; leaves the README alone")
     parser.add_argument("--parts", type=some_of(PARTS), default=list(PARTS), help=f"some of {','.join(PARTS)}")
-    parser.add_argument(
-        "--tests", type=some_of([test.name for test in TESTS]), help="only these tests of redis-benchmark"
-    )
+    known = dict.fromkeys([*(test.name for test in TESTS), *TYPE_TESTS])
+    parser.add_argument("--tests", type=some_of(known), help="only these tests of the parts pipeline and types")
     parser.add_argument("--rounds", type=int, help="how often each server is measured")
     parser.add_argument("--seconds", type=float, help="about how long one measurement takes")
     parser.add_argument(
@@ -58,7 +65,8 @@ def plan_from(options: argparse.Namespace) -> Plan:
     changes = {
         "rounds": options.rounds,
         "seconds": options.seconds,
-        "tests": None if options.tests is None else frozenset(options.tests),
+        "tests": None if options.tests is None else frozenset(options.tests) & {test.name for test in TESTS},
+        "type_tests": None if options.tests is None else frozenset(options.tests) & frozenset(TYPE_TESTS),
     }
     return dataclasses.replace(plan, **{name: value for name, value in changes.items() if value is not None})
 
@@ -108,8 +116,9 @@ def main(words: Sequence[str]) -> int:
     if not options.quick and not options.control and set(options.parts) == set(PARTS) and options.tests is None:
         picture = plot.draw(figures, subject)
         place = None if picture is None else picture.relative_to(report.ROOT).as_posix()
-        if report.write_readme(report.markdown(figures, where, bench.notes, place)):
-            print(f"README.md and {place or 'no picture'} have been brought up to date.")
+        report.write_details(report.markdown(figures, where, bench.notes, None if picture is None else picture.name))
+        if report.write_readme(report.for_readme(figures, where, bench.notes, place)):
+            print(f"README.md, docs/bench.md and {place or 'no picture'} have been brought up to date.")
     return 0
 
 

@@ -9,7 +9,7 @@ import os
 import resource
 import subprocess
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -34,10 +34,18 @@ class Target(Protocol):
         """Whether its process still runs."""
 
 
+# A first guess that only sizes the first, discarded run.
+GUESSED_REQUESTS_PER_S = 60_000
+LEAST_REQUESTS = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Test:
     """One test of redis-benchmark: its name for ``-t``, how its line begins, the commands that it sends, and the test
-    that must run before it so that it finds something."""
+    that must run before it so that it finds something.
+
+    Or a command line of our own: ``words``, and ``requests`` that prepare an empty server for it.
+    """
 
     name: str
     title: str
@@ -45,6 +53,21 @@ class Test:
     filled_by: str | None = None
     fills_itself: bool = False
     """It sends as many requests of another kind before its own, so its CPU time cannot be told apart."""
+    words: tuple[str, ...] = ()
+    requests: Callable[[], Iterator[bytes]] | None = None
+    guessed_requests_per_s: float = GUESSED_REQUESTS_PER_S
+    least_requests: int = LEAST_REQUESTS
+
+
+def own_test(
+    name: str, line: str, requests: Callable[[], Iterator[bytes]] | None = None, slow: float | None = None
+) -> Test:
+    """A test that sends one command line; ``slow``: about how many requests per second it takes if these are few."""
+    words = tuple(line.split())
+    test = Test(name, line, (words[0].lower(),), words=words, requests=requests)
+    if slow is None:
+        return test
+    return dataclasses.replace(test, guessed_requests_per_s=slow, least_requests=min(int(slow), LEAST_REQUESTS))
 
 
 TESTS = (
@@ -70,11 +93,13 @@ TESTS = (
 )
 
 
-def possible_tests(has_command: Callable[[str], bool], names: Collection[str] | None = None) -> list[Test]:
+def possible_tests(
+    has_command: Callable[[str], bool], names: Collection[str] | None = None, tests: Sequence[Test] = TESTS
+) -> list[Test]:
     """The tests that a server with these commands can take, or those of them that are named."""
     return [
         test
-        for test in TESTS
+        for test in tests
         if (names is None or test.name in names) and all(has_command(command) for command in test.commands)
     ]
 
@@ -110,10 +135,11 @@ def run(
     core: int | None = None,
 ) -> Outcome:
     """One run of one test; ``core`` pins redis-benchmark to a CPU core."""
-    command = [str(program), "-h", "127.0.0.1", "-p", str(target.port), "-t", test.name, "-n", str(requests), "--csv"]
+    command = [str(program), "-h", "127.0.0.1", "-p", str(target.port), "-n", str(requests), "--csv"]
     command += ["-c", str(load.clients), "-P", str(load.pipeline), "--dbnum", str(load.database), "--precision", "3"]
     if load.keys is not None:
         command += ["-r", str(load.keys)]
+    command += test.words or ("-t", test.name)
     begun, spent_before = time.monotonic(), children_cpu_s()
     deadline = begun + RUN_TIMEOUT_S
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -158,7 +184,7 @@ def parse(printed: str, test: Test) -> Outcome:
     raise LoadError(f"redis-benchmark printed nothing for {test.name}: {printed[-500:]}")
 
 
-def requests_for(requests_per_s: float, seconds: float, multiple: int) -> int:
+def requests_for(requests_per_s: float, seconds: float, multiple: int, least: int = LEAST_REQUESTS) -> int:
     """How many requests take about so many seconds: rounded up to whole batches of ``multiple``."""
-    batches: Sequence[int] = (max(int(requests_per_s * seconds) // multiple, 1), 10_000 // multiple + 1)
+    batches: Sequence[int] = (max(int(requests_per_s * seconds) // multiple, 1), least // multiple + 1)
     return max(batches) * multiple

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import gc
 import os
+import selectors
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 
 from bench.contenders import Contender
@@ -53,6 +57,15 @@ def fill(contender: Contender, keys: int, database: int = 0, batch: int = FILL_B
         if waiting:
             read_oks(connection, waiting)
     return time.monotonic() - begun
+
+
+def send_all(contender: Contender, requests: Iterator[bytes], batch: int = FILL_BATCH) -> None:
+    """Send requests in batches and see to it that none is answered with an error."""
+    with contender.connect() as connection:
+        while group := list(islice(requests, batch)):
+            connection.socket.sendall(b"".join(group))
+            for _ in group:
+                connection.read()
 
 
 def read_oks(connection: Connection, count: int) -> None:
@@ -116,6 +129,46 @@ class Probe:
             self.latencies = Latencies.of([float(line) for line in printed.split()])
 
 
+class Audience:
+    """Subscribers in a process of their own, which throw away what they get; a context manager."""
+
+    def __init__(self, contender: Contender, subscribers: int, core: int | None) -> None:
+        command = [sys.executable, "-m", "bench.loader", str(contender.port), str(subscribers)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if core is not None:
+            os.sched_setaffinity(self._process.pid, [core])
+
+    def __enter__(self) -> Audience:
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != "ready\n":
+            raise RuntimeError("the subscribers did not start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+
+def listen(port: int, subscribers: int) -> None:
+    """The subscribers' process: reads until its standard input ends."""
+    gc.disable()
+    room = bytearray(1 << 20)
+    with ExitStack() as stack, selectors.DefaultSelector() as selector:
+        for _ in range(subscribers):
+            connection = stack.enter_context(Connection("127.0.0.1", port))
+            connection.call("SUBSCRIBE", "channel")
+            connection.socket.setblocking(False)
+            selector.register(connection.socket, selectors.EVENT_READ)
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        print("ready", flush=True)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is sys.stdin:
+                    return
+                assert isinstance(key.fileobj, socket.socket)
+                if not key.fileobj.recv_into(room):
+                    raise ConnectionError("the server closed the connection")
+
+
 def probe(port: int) -> None:
     """The probe's process: prints its round trips in milliseconds once its standard input ends."""
     import select
@@ -135,4 +188,7 @@ def probe(port: int) -> None:
 
 
 if __name__ == "__main__":
-    probe(int(sys.argv[1]))
+    if len(sys.argv) > 2:
+        listen(int(sys.argv[1]), int(sys.argv[2]))
+    else:
+        probe(int(sys.argv[1]))

@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from bench.contenders import Contender, Cores
 from bench.figures import Client, Figure, Goal, Sample, divide, ratio
 from bench.load import TESTS, Load, Outcome, Test, possible_tests, requests_for, run
-from bench.loader import GROWTH_BATCH, Latencies, Probe, fill
+from bench.loader import GROWTH_BATCH, Latencies, Probe, fill, send_all
 from bench.resp import ReplyError
 from kvorum.testing.redis_server import RedisPrograms
 
 MILLION = 1_000_000
 PIPELINES = (1, 16, 64)
 CLIENTS = 50
-# A first guess that only sizes the first, discarded run.
-GUESSED_REQUESTS_PER_S = 60_000
+STRING_TESTS = frozenset({"ping_inline", "ping_mbulk", "set", "get", "incr", "mset"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +32,27 @@ class Plan:
     memory_keys: int
     growth_keys: int
     few_keys: int = 10_000
+    type_tests: frozenset[str] | None = None
+    """Of the part ``types``; None: all."""
+    collections: int = 100_000
+    """Of each kind, to measure what they cost."""
+    subscribers: int = 100
 
 
 FULL = Plan(
     rounds=7,
     seconds=1.0,
-    tests=frozenset(test.name for test in TESTS),
+    tests=STRING_TESTS,
     memory_keys=4 * MILLION,
     growth_keys=10 * MILLION,
 )
 QUICK = Plan(
     rounds=3,
     seconds=0.4,
-    tests=frozenset({"ping_mbulk", "set", "get", "incr", "mset", "lpush", "hset", "sadd", "zadd"}),
+    tests=STRING_TESTS - {"ping_inline"},
     memory_keys=MILLION // 2,
     growth_keys=MILLION,
+    collections=20_000,
 )
 
 
@@ -98,12 +103,15 @@ def measure_each(
             for side, which in turns(number, len(loads)):
                 contender, load = contenders[side], loads[which]
                 if discarded:
-                    count = requests_for(GUESSED_REQUESTS_PER_S * load.pipeline**0.5, 0.3, load.pipeline)
+                    guessed = test.guessed_requests_per_s * load.pipeline**0.5
+                    count = requests_for(guessed, 0.3, load.pipeline, test.least_requests)
                 else:
                     count = requests[side, which]
                 outcome, cpu_us = one_run(bench, contender, test, load, count, flush)
                 if discarded:
-                    requests[side, which] = requests_for(outcome.requests_per_s, bench.plan.seconds, load.pipeline)
+                    requests[side, which] = requests_for(
+                        outcome.requests_per_s, bench.plan.seconds, load.pipeline, test.least_requests
+                    )
                 else:
                     pairs[which].outcomes[side].append(outcome)
                     pairs[which].cpu_us[side].append(cpu_us)
@@ -127,6 +135,8 @@ def one_run(
         if test.filled_by is not None:
             filler = next(other for other in TESTS if other.name == test.filled_by)
             run(program, contender, filler, Load(CLIENTS, 64, load.keys), requests, core)
+        if test.requests is not None:
+            send_all(contender, test.requests())
     before = contender.cpu_ns()
     outcome = run(program, contender, test, load, requests, core)
     return outcome, (contender.cpu_ns() - before) / requests / 1000
@@ -295,11 +305,3 @@ def expect_keys(contender: Contender, keys: int) -> None:
     found = contender.call("DBSIZE")
     if found != keys:
         raise RuntimeError(f"{contender.name} has {found} keys after {keys} were set")
-
-
-PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
-    "pipeline": pipeline,
-    "latency": latency,
-    "memory": memory,
-    "growth": growth,
-}

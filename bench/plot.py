@@ -1,4 +1,4 @@
-"""The picture: throughput relative to redis-server for every test and pipeline, and memory per key."""
+"""The picture: throughput relative to redis-server for every test and pipeline."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def throughput_ratios(figures: Sequence[Figure]) -> dict[str, dict[int, Ratio]]:
     found: dict[str, dict[int, Ratio]] = {}
     for figure in figures:
         compared = figure.ratio
-        if figure.part == "pipeline" and compared is not None:
-            name, _, depth = figure.name.rpartition(" P")
+        name, pipelined, depth = figure.name.rpartition(" P")
+        if figure.part in ("pipeline", "types") and pipelined and compared is not None:
             found.setdefault(name, {})[int(depth)] = compared
     return found

@@ -12,19 +12,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.figures import SATURATED, Client, Figure, Ratio, Sample
+from bench.figures import SATURATED, Client, Figure, Ratio, Sample, Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
 README = ROOT / "README.md"
+DETAILS = ROOT / "docs" / "bench.md"
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 TITLES = {
     "pipeline": "Requests per second, 50 connections (P: requests per round trip)",
     "cpu": "CPU time of the server per request",
     "latency": "Round trip of one connection",
+    "types": "Lists, hashes, sets, sorted sets, blocked clients, subscribers (requests per second, P16: pipeline 16)",
+    "collections": "Resident memory per collection, key included",
     "memory": "Resident memory: 16-byte keys, 32-byte values",
     "growth": "A growing and a big keyspace",
 }
+# What stands in the README in one sentence only; ``docs/bench.md`` has it all.
+IN_SHORT = ("types", "collections")
 # The column of ``cells`` with the capacity ratio.
 CAPACITY = 6
 CAPACITY_SENTENCE = (
@@ -198,9 +203,36 @@ def markdown(figures: Sequence[Figure], where: Setting, notes: Sequence[str] = (
 
 
 def one_by_one(figures: Sequence[Figure], subject: str) -> list[str]:
-    """A table with a row per figure."""
-    head = [f"| | {subject} | redis-server | ratio | goal | |", "|---|--:|--:|--:|--:|---|"]
-    return [*head, *("| " + " | ".join(cells(figure)[:CAPACITY]) + " |" for figure in figures)]
+    """A table with a row per figure; with capacity and client where these are known."""
+    head = ["", subject, "redis-server", "ratio", "goal", "", "capacity", "client"]
+    shown = len(head) if any(figure.client is not None for figure in figures) else CAPACITY
+    rows = [head, ["---", *["--:"] * 4, "---", "--:", "---"], *map(cells, figures)]
+    return ["| " + " | ".join(row[:shown]) + " |" for row in rows]
+
+
+def in_short(figures: Sequence[Figure]) -> list[str]:
+    """A sentence for each part that stands elsewhere."""
+    lines = []
+    for part, members in parts_of([figure for figure in figures if figure.part in IN_SHORT]):
+        judged = [figure for figure in members if figure.verdict is not None]
+        good = [figure for figure in judged if figure.verdict is not Verdict.MISSED]
+        ratios = sorted(figure.ratio.value for figure in judged if figure.ratio is not None)
+        if ratios:
+            told = f"{len(good)} of {len(judged)} goals reached, ratios {ratios[0]:.2f} to {ratios[-1]:.2f}"
+            lines += [f"**{TITLES[part]}**: {told}; [docs/bench.md](docs/bench.md) has each.", ""]
+    return lines
+
+
+def for_readme(figures: Sequence[Figure], where: Setting, notes: Sequence[str], picture: str | None) -> str:
+    """What stands in the README."""
+    long = [figure for figure in figures if figure.part not in IN_SHORT]
+    return "\n".join([*in_short(figures), markdown(long, where, notes, picture)])
+
+
+def write_details(text: str, details: Path = DETAILS) -> None:
+    """The page with every table."""
+    head = "# Measured beside redis-server\n\nWritten by `make bench`; the README shows a part of it.\n\n"
+    details.write_text(f"{head}{text}\n", encoding="utf-8")
 
 
 def by_pipeline(figures: Sequence[Figure]) -> list[str]:

@@ -76,6 +76,36 @@ def test_a_client_that_could_do_more_is_not_blamed() -> None:
     assert report.CAPACITY_SENTENCE not in report.markdown(FIGURES, WHERE)
 
 
+TYPES = [
+    Figure(
+        "types", "lpush P16", "requests/s", Sample((2e6,)), Sample((1e6,)), Goal(1.0),
+        client=Client(Sample((0.95,)), Sample((0.5,)), Ratio(2.5, 2.4, 2.6)),
+    ),
+    Figure("types", "rpush P16", "requests/s", Sample((9e5,)), Sample((1e6,)), Goal(1.0)),
+    Figure("collections", "list of 50", "bytes/key", Sample((600,)), Sample((600,)), Goal(1.2, at_most=True)),
+]  # fmt: skip
+
+
+def test_the_page_has_a_row_per_type_with_the_client() -> None:
+    text = report.markdown(TYPES, WHERE)
+    assert "| lpush P16 | 2,000,000 | 1,000,000 | 2.00 | ≥ 1 | ✓ | 2.50 (2.40–2.60) | client saturated, 95% |" in text
+    assert "| rpush P16 | 900,000 | 1,000,000 | 0.90 | ≥ 1 | ✗ |  |  |" in text
+    assert "| list of 50 | 600 bytes | 600 bytes | 1.00 | ≤ 1.2 | ✓ |" in text
+
+
+def test_the_readme_tells_of_types_in_short() -> None:
+    text = report.for_readme(FIGURES + TYPES, WHERE, [], None)
+    assert "lpush" not in text
+    assert "1 of 2 goals reached, ratios 0.90 to 2.00; [docs/bench.md](docs/bench.md) has each." in text
+    assert "1 of 1 goals reached, ratios 1.00 to 1.00" in text
+    assert "| get | **1.35**" in text
+
+
+def test_the_page_says_where_it_comes_from(tmp_path: Path) -> None:
+    report.write_details("the tables", tmp_path / "bench.md")
+    assert (tmp_path / "bench.md").read_text().startswith("# Measured beside redis-server\n\nWritten by `make bench`")
+
+
 def test_json_has_the_client_in_every_round() -> None:
     assert report.to_json(with_client(0.96)[1])["client"] == {
         "busy": [0.96], "reference_busy": [0.5], "saturated": True, "capacity": [2.5, 2.4, 2.6]
