@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from kvorum.testing.kvorum_server import KvorumServer
+from kvorum.testing.redis_server import RedisServer
 from tests.commands.conversation import conversations, encode
 from tests.commands.observation import Pair
-from tests.differential.wire import Wire
+from tests.differential.wire import Reply, Wire
 
 KEYS = [b"one", b"two"]
 OFFSETS = st.one_of(st.integers(0, 40), st.integers(0, 3000))
@@ -94,17 +93,31 @@ def test_long_strings(pair: Pair) -> None:
         pair.ask(line)
 
 
-@pytest.fixture
-def watched(debuggable_server: KvorumServer) -> Iterator[tuple[Wire, Wire]]:
-    """A connection to an empty server, and one that hears of all that happens to keys."""
-    with (
-        Wire(debuggable_server.host, debuggable_server.port) as wire,
-        Wire(debuggable_server.host, debuggable_server.port) as listener,
-    ):
+CHANGES = (
+    "setbit k 3 1", "setbit k 3 1", "setbit k 3 0", "setbit k 90 0", "bitfield k get u8 0", "bitfield k set u8 0 0",
+    "bitfield k set u8 0 1 incrby u8 0 1", "bitfield new overflow fail set u2 0 9", "bitfield new incrby u2 0 1",
+    "bitop or d k new", "bitop or d none", "bitop or d none", "setbit k 3 x", "bitop not k k", "setbit end 0 1",
+)  # fmt: skip
+
+
+def events(server: KvorumServer | RedisServer) -> list[Reply]:
+    """What happens to keys by ``CHANGES``."""
+    heard: list[Reply] = []
+    with Wire(server.host, server.port) as wire, Wire(server.host, server.port) as listener:
         wire.ask_all([(b"FLUSHALL",), (b"CONFIG", b"SET", b"notify-keyspace-events", b"EA")])
         listener.ask(b"PSUBSCRIBE", b"__keyevent@0__:*")
-        yield wire, listener
+        for line in CHANGES:
+            wire.ask(*(word.encode() for word in line.split()))
+        while not heard or heard[-1].items[-1].value != b"end":
+            heard.append(listener.read())
         wire.ask(b"CONFIG", b"SET", b"notify-keyspace-events", b"")
+    return heard
+
+
+def test_events_are_those_of_redis(debuggable_server: KvorumServer, redis_server: RedisServer) -> None:
+    ours = events(debuggable_server)
+    assert ours == events(redis_server)
+    assert len(ours) == 9
 
 
 class Model(RuleBasedStateMachine):

@@ -34,15 +34,15 @@ class Bits:
         return text[position >> 3] >> (7 - (position & 7)) & 1
 
     @staticmethod
-    def count(text: bytes, first: int, last: int) -> int:
+    def count(text: bytes | None, first: int, last: int) -> int:
         """How many bits from first to last are set. Both lie in the string, ``first <= last``."""
-        return field_of(text, first, last - first + 1).bit_count()
+        return field_of(text or b"", first, last - first + 1).bit_count()
 
     @staticmethod
-    def find(text: bytes, bit: bool, first: int, last: int) -> int:
+    def find(text: bytes | None, bit: bool, first: int, last: int) -> int:
         """Where the first bit from first to last stands that is as wanted; -1: nowhere. Both lie in the string,
         ``first <= last``."""
-        digits = format(field_of(text, first, last - first + 1), f"0{last - first + 1}b")
+        digits = format(field_of(text or b"", first, last - first + 1), f"0{last - first + 1}b")
         found = digits.find("1" if bit else "0")
         return found if found < 0 else first + found
 
