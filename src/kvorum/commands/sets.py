@@ -193,9 +193,10 @@ def srem(call: Call) -> object:
 )
 def smove(call: Call) -> int:
     source = call.db.open_object(call.argv[1])
-    target = call.db.open_object(call.argv[2])
     if source is None:
+        call.db.lookup_for_write(call.arg(2))
         return 0
+    target = call.db.open_object(call.argv[2])
     if type(source) is not Set or (target is not None and type(target) is not Set):
         raise WrongTypeError
     return move_member(call, source, target)
