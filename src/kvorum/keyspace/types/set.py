@@ -155,9 +155,13 @@ class Set(Value):
 
     # Many members
 
+    def _listed(self) -> list[bytes]:
+        """The members, integers in their order."""
+        return sorted(self._members, key=int) if self._integers else list(self._members)
+
     def __iter__(self) -> Iterator[bytes]:
         """The members. While it changes, those that stay are shown once at least, unless it was small."""
-        return iter(list(self._members))
+        return iter(self._listed())
 
     def write_members(self, reply: Writer) -> None:
         """All members as a reply of type set."""
@@ -165,7 +169,7 @@ class Set(Value):
         self._write_all(reply)
 
     def _write_all(self, reply: Writer) -> None:
-        for member in self._members:
+        for member in self._listed():
             reply.string(member)
 
     def scan(self, cursor: int, count: int = 10) -> tuple[int, list[bytes]]:
@@ -174,7 +178,7 @@ class Set(Value):
         A small set is returned whole.
         """
         if self._integers:
-            return 0, list(self._members)
+            return 0, self._listed()
         places = sorted((key_hash(member, self.commons.hash_seed) >> CURSOR_SHIFT, member) for member in self._members)
         page = [member for place, member in places if place >= cursor][: max(1, count)]
         following = [place for place, member in places if place >= cursor][len(page) :]
@@ -210,9 +214,11 @@ class Set(Value):
 
     def sample(self, count: int) -> list[bytes]:
         """``count`` different members, or all of them."""
-        members = list(self._members)
+        members = self._listed()
+        if count >= len(members):
+            return members
         chosen: list[bytes] = []
-        while members and len(chosen) < count:
+        while len(chosen) < count:
             index = self.commons.random_below(len(members))
             members[index], members[-1] = members[-1], members[index]
             chosen.append(members.pop())
