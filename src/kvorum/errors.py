@@ -164,6 +164,10 @@ NO_SCORES_BY_LEX = b"ERR syntax error, WITHSCORES not supported in combination w
 NOT_A_WEIGHT = b"ERR weight value is not a float"
 
 
+def no_input_key(full_name: bytes) -> bytes:
+    return b"ERR at least 1 input key is needed for '" + full_name + b"' command"
+
+
 # Bitmaps
 BIT_OFFSET = b"ERR bit offset is not an integer or out of range"
 BIT_VALUE = b"ERR bit is not an integer or out of range"

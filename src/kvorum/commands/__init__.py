@@ -34,6 +34,10 @@ MODULES = (
     "sets",
     "slowlog",
     "sort",
+    "sorted_set_algebra",
+    "sorted_set_pops",
+    "sorted_set_ranges",
+    "sorted_sets",
     "strings",
     "transactions",
 )

@@ -22,6 +22,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from kvorum.errors import WrongTypeError
 from kvorum.keyspace.commons import Commons
 from kvorum.keyspace.hashing import key_hash
 from kvorum.keyspace.types.listpack import pack, unpack
@@ -30,6 +31,7 @@ from kvorum.keyspace.values import Value
 from kvorum.resp.numbers import format_double, parse_float
 
 if TYPE_CHECKING:
+    from kvorum.keyspace.table import Database
     from kvorum.observe.digest import Digest
     from kvorum.resp.writer import Writer
 
@@ -40,12 +42,6 @@ IF_GREATER = 4
 IF_LESS = 8
 INCREMENT = 16
 
-# What came of it: one of these, or 0 if the member has that score already.
-ADDED = 1
-UPDATED = 2
-REFUSED = 4
-NOT_A_NUMBER = 8
-
 OBJECT_BYTES = 64
 MEMBER_BYTES = 96
 
@@ -53,9 +49,13 @@ MEMBER_BYTES = 96
 class Change(NamedTuple):
     """What came of an addition."""
 
-    outcome: int
+    added: bool
+    changed: bool
+    """It was added, or has another score now."""
+    refused: bool
+    """A condition forbade it."""
     score: float
-    """The member's score now; NaN if nothing was to be done or it would have become NaN."""
+    """What it is now, or NaN if it was refused, or what it would have become: NaN by adding opposite infinities."""
 
 
 class SortedSet(Value):
@@ -127,6 +127,24 @@ class SortedSet(Value):
             made.add(member, parse_float(score) or 0.0)
         return made
 
+    # ---- At a key
+
+    @staticmethod
+    def at(database: Database, key: bytes) -> SortedSet | None:
+        """The sorted set at a key, for reading; WrongTypeError if the key holds something else."""
+        value = database.get_object(key)
+        if value is not None and not isinstance(value, SortedSet):
+            raise WrongTypeError
+        return value
+
+    @staticmethod
+    def open_at(database: Database, key: bytes) -> SortedSet | None:
+        """The same for a command that is going to change it."""
+        value = database.open_object_at(key)
+        if value is not None and not isinstance(value, SortedSet):
+            raise WrongTypeError
+        return value
+
     # ---- Changing
 
     def change(self, member: bytes, score: float, flags: int) -> Change:
@@ -138,22 +156,20 @@ class SortedSet(Value):
         current = self._scores.get(member)
         if current is None:
             if flags & IF_PRESENT:
-                return Change(REFUSED, math.nan)
+                return Change(False, False, True, math.nan)
             self._insert(member, score)
-            return Change(ADDED, score)
+            return Change(True, True, False, score)
         if flags & IF_ABSENT:
-            return Change(REFUSED, math.nan)
+            return Change(False, False, True, math.nan)
         if flags & INCREMENT:
             score += current
-        if math.isnan(score):
-            return Change(NOT_A_NUMBER, score)
         if (flags & IF_LESS and score >= current) or (flags & IF_GREATER and score <= current):
-            return Change(REFUSED, math.nan)
-        if score == current:
-            return Change(0, score)
+            return Change(False, False, True, math.nan)
+        if score == current or math.isnan(score):
+            return Change(False, False, False, score)
         self._take(member)
         self._insert(member, score)
-        return Change(UPDATED, score)
+        return Change(False, True, False, score)
 
     def _insert(self, member: bytes, score: float) -> None:
         insort(self._order, (score, member))
@@ -171,12 +187,19 @@ class SortedSet(Value):
         self._take(member)
         return True
 
-    def remove_section(self, section: Section) -> None:
-        """Remove the items of a section."""
+    def remove_section(self, section: Section) -> int:
+        """Remove the items of a section; how many they were."""
         first, length = section
         for _, member in self._order[first : first + length]:
             del self._scores[member]
         del self._order[first : first + length]
+        return length
+
+    def take_items(self, writer: Writer, count: int, highest: bool, paired: bool) -> None:
+        """Write and remove ``count`` items from an end; there must be so many."""
+        section = self.by_rank(0, count - 1, highest)
+        self.write_items(writer, section, highest, True, paired)
+        self.remove_section(section)
 
     # ---- Looking
 
@@ -223,13 +246,13 @@ class SortedSet(Value):
 
     # ---- Showing
 
-    def write_items(self, writer: Writer, section: Section, reverse: bool, scores: bool) -> None:
+    def write_items(self, writer: Writer, section: Section, reverse: bool, scores: bool, paired: bool) -> None:
         """Write the items of a section; the array's header is the caller's.
 
-        With scores RESP2 gets two replies per item, RESP3 an array of two.
+        ``scores``: with the score behind each member; ``paired``: the two in an array of their own.
         """
         for member, score in self.pairs(section.first, section.length, reverse):
-            if scores and writer.protocol != 2:
+            if paired:
                 writer.array(2)
             writer.string(member)
             if scores:
@@ -266,7 +289,7 @@ class SortedSet(Value):
         """Add a member or give it another score; whether it is new."""
         if math.isnan(score):
             raise ValueError("a score is a number")
-        return self.change(member, score, 0).outcome == ADDED
+        return self.change(member, score, 0).added
 
     def remove(self, member: bytes) -> bool:
         """Whether it was there."""

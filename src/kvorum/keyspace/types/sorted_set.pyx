@@ -20,6 +20,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
+from kvorum.errors import WrongTypeError
+
 from kvorum.keyspace.commons cimport Commons
 from kvorum.keyspace.entry cimport Entry, chunk_bytes, key_of, prefetch_line, value_of
 from kvorum.keyspace.members cimport (
@@ -35,6 +37,7 @@ from kvorum.keyspace.members cimport (
     next_in_chain,
     remove_member,
 )
+from kvorum.keyspace.table cimport Database
 from kvorum.keyspace.types.listpack cimport (
     Element,
     element_bytes,
@@ -280,6 +283,22 @@ cdef class SortedSet(Value):
             lp_free(lp)
         return made
 
+    # ---- At a key
+
+    @staticmethod
+    cdef SortedSet at(Database database, Span key):
+        value = database.read_object(key)
+        if value is not None and type(value) is not SortedSet:
+            raise WrongTypeError
+        return <SortedSet>value
+
+    @staticmethod
+    cdef SortedSet open_at(Database database, Span key):
+        value = database.open_object(key)
+        if value is not None and type(value) is not SortedSet:
+            raise WrongTypeError
+        return <SortedSet>value
+
     # ---- Changing
 
     cdef Change change(self, Span member, double score, int flags) except *:
@@ -296,12 +315,10 @@ cdef class SortedSet(Value):
                 return refusal()
             if not self.add_packed(member, score):
                 return self.change_big(member, score, flags)
-            change.outcome = ADDED
-            change.score = score
-            return change
+            return addition(score)
         current = packed_score(lp_skip(p))
         change = changed_score(current, score, flags)
-        if change.outcome == UPDATED:
+        if change.changed:
             self.move_packed(p, member, change.score)
         return change
 
@@ -315,12 +332,10 @@ cdef class SortedSet(Value):
             if entry == NULL:
                 return refusal()
         elif add_to_table(self.commons, big, member.data, member.size, score, &entry):
-            change.outcome = ADDED
-            change.score = score
-            return change
+            return addition(score)
         current = entry_score(entry)
         change = changed_score(current, score, flags)
-        if change.outcome == UPDATED:
+        if change.changed:
             move_item(&self.commons.heap, &big.tree, current, entry, change.score, &big.tree_bytes)
             memcpy(value_of(entry), &change.score, sizeof(double))
         return change
@@ -411,18 +426,24 @@ cdef class SortedSet(Value):
         discard_member(&self.commons.heap, entry)
         return True
 
-    cdef int remove_section(self, Section section) noexcept:
+    cdef long long remove_section(self, Section section) noexcept:
         cdef long long i
         cdef double score
         cdef Entry* entry
         if self.lp != NULL:
             if section.length > 0:
                 self.lp = lp_delete_range(self.lp, 2 * section.first, <uint32_t>(2 * section.length))
-            return 0
+            return section.length
         for i in range(section.length):
             entry = take_item(&self.commons.heap, &self.big.tree, section.first, &score, &self.big.tree_bytes)
             detach_member(&self.commons.heap, &self.big.members, key_of(entry), entry.key_size)
             discard_member(&self.commons.heap, entry)
+        return section.length
+
+    cdef int take_items(self, Writer writer, long long count, bint highest, bint paired) except -1:
+        cdef Section section = self.by_rank(0, count - 1, highest)
+        self.write_items(writer, section, highest, True, paired)
+        self.remove_section(section)
         return 0
 
     # ---- Looking
@@ -521,33 +542,38 @@ cdef class SortedSet(Value):
 
     # ---- Showing
 
-    cdef int write_items(self, Writer writer, Section section, bint reverse, bint scores) except -1:
+    cdef int write_items(
+        self, Writer writer, Section section, bint reverse, bint scores, bint paired
+    ) except -1:
         if section.length == 0:
             return 0
         if self.lp != NULL:
-            return self.write_packed(writer, section, reverse, scores)
-        return self.write_big(writer, section, reverse, scores)
+            return self.write_packed(writer, section, reverse, scores, paired)
+        return self.write_big(writer, section, reverse, scores, paired)
 
-    cdef int write_packed(self, Writer writer, Section section, bint reverse, bint scores) except -1:
+    cdef int write_packed(
+        self, Writer writer, Section section, bint reverse, bint scores, bint paired
+    ) except -1:
         cdef unsigned char* p
         cdef Element member, score
         cdef long long i
         cdef uint32_t size
-        cdef bint nested = scores and writer.protocol != 2
         p = lp_seek(self.lp, 2 * (section.first + section.length - 1 if reverse else section.first))
-        if not nested and not reverse:
-            return write_elements(writer, p, <uint32_t>(2 * section.length if scores else section.length), not scores)
+        if not scores and not reverse:
+            return write_elements(writer, p, <uint32_t>section.length, 1)
+        if not paired and not reverse and writer.protocol == 2:
+            return write_elements(writer, p, <uint32_t>(2 * section.length), 0)
         for i in range(section.length):
             size = lp_get(p, &member)
-            if nested:
+            if paired:
                 writer.array(2)
             write_element(writer, &member)
             if scores:
                 lp_get(p + size, &score)
-                if nested:
-                    writer.double(element_score(&score))
-                else:
+                if writer.protocol == 2:
                     write_element(writer, &score)
+                else:
+                    writer.double(element_score(&score))
             if reverse:
                 if i + 1 < section.length:
                     p = item_before(p)
@@ -555,10 +581,9 @@ cdef class SortedSet(Value):
                 p = next_item(p)
         return 0
 
-    cdef int write_big(self, Writer writer, Section section, bint reverse, bint scores) except -1:
+    cdef int write_big(self, Writer writer, Section section, bint reverse, bint scores, bint paired) except -1:
         cdef Position position = select_rank(
             &self.big.tree, section.first + section.length - 1 if reverse else section.first)
-        cdef bint nested = scores and writer.protocol != 2
         cdef long long i
         cdef Span span
         cdef Entry* entry
@@ -568,7 +593,7 @@ cdef class SortedSet(Value):
             entry = entry_at(&position)
             span.data = key_of(entry)
             span.size = entry.key_size
-            if nested:
+            if paired:
                 writer.array(2)
             writer.bulk(span)
             if scores:
@@ -635,7 +660,7 @@ cdef class SortedSet(Value):
     def add(self, bytes member not None, double score):
         if isnan(score):
             raise ValueError("a score is a number")
-        return self.change(span_of(member), score, 0).outcome == ADDED
+        return self.change(span_of(member), score, 0).added
 
     def remove(self, bytes member not None):
         return self.drop(span_of(member))
@@ -688,9 +713,18 @@ cdef class SortedSet(Value):
 OBJECT_BYTES = (SortedSet.__basicsize__ + 15) & ~15
 
 
+cdef inline Change addition(double score) noexcept:
+    cdef Change change
+    change.added = change.changed = True
+    change.refused = False
+    change.score = score
+    return change
+
+
 cdef inline Change refusal() noexcept:
     cdef Change change
-    change.outcome = REFUSED
+    change.added = change.changed = False
+    change.refused = True
     change.score = NAN
     return change
 
@@ -698,15 +732,13 @@ cdef inline Change refusal() noexcept:
 cdef inline Change changed_score(double current, double score, int flags) noexcept:
     """What becomes of the score of a member that is there."""
     cdef Change change
-    change.score = score + current if flags & INCREMENT else score
-    if flags & IF_ABSENT:
+    if flags & INCREMENT:
+        score += current
+    if flags & IF_ABSENT or (flags & IF_LESS and score >= current) or (flags & IF_GREATER and score <= current):
         return refusal()
-    if isnan(change.score):
-        change.outcome = NOT_A_NUMBER
-    elif (flags & IF_LESS and change.score >= current) or (flags & IF_GREATER and change.score <= current):
-        return refusal()
-    else:
-        change.outcome = UPDATED if change.score != current else 0
+    change.added = change.refused = False
+    change.changed = score != current and not isnan(score)
+    change.score = score
     return change
 
 

@@ -15,11 +15,15 @@ cdef struct Section:
 
 cdef class Ranges:
     @staticmethod
+    cdef int option(Span word) noexcept
+    @staticmethod
     cdef double score(Span text) except? -1
     @staticmethod
     cdef Range scores(Span low, Span high) except *
     @staticmethod
     cdef Range members(Span low, Span high) except *
+    @staticmethod
+    cdef Section nothing() noexcept
     @staticmethod
     cdef Section ranks(long long start, long long stop, long long count) noexcept
     @staticmethod

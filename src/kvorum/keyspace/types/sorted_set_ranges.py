@@ -23,6 +23,16 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 
+# What ``Ranges.option`` makes of the options of ZADD that ``SortedSet.change`` does not know, and of those of ZRANGE.
+CHANGED = 1 << 5
+WITH_SCORES = 1 << 6
+LIMIT = 1 << 7
+REVERSE = 1 << 8
+BY_SCORE = 1 << 9
+BY_MEMBER = 1 << 10
+
+_OPTIONS = (b"NX", b"XX", b"GT", b"LT", b"INCR", b"CH", b"WITHSCORES", b"LIMIT", b"REV", b"BYSCORE", b"BYLEX")
+
 
 class Bound(NamedTuple):
     """A place: before or behind the items of a score, before or behind a member, or at an end of the whole."""
@@ -95,6 +105,12 @@ class Ranges:
     """What requests say, read. In the compiled twin these take a Span where there is ``bytes`` here."""
 
     @staticmethod
+    def option(word: bytes) -> int:
+        """The bit of an option, 0 if the word is none. Those of ``SortedSet.change`` have the values that it takes."""
+        word = word.upper()
+        return 1 << _OPTIONS.index(word) if word in _OPTIONS else 0
+
+    @staticmethod
     def score(text: bytes) -> float:
         """A score."""
         number = parse_float(text)
@@ -111,6 +127,11 @@ class Ranges:
     def members(low: bytes, high: bytes) -> Range:
         """``[m``, ``(m``: with or without m itself; ``-`` and ``+``: the ends of the whole."""
         return Range(_member_bound(low, False), _member_bound(high, True))
+
+    @staticmethod
+    def nothing() -> Section:
+        """An empty section."""
+        return Section(0, 0)
 
     @staticmethod
     def ranks(start: int, stop: int, count: int) -> Section:

@@ -15,6 +15,30 @@ cdef enum:
     EXACT_DIGITS = 15   # an integer of so many characters is exact as a double
 
 
+# The options of ZADD (bits of what ``SortedSet.change`` takes, and CH) and of ZRANGE. Python sees the same numbers in the twin.
+cdef enum:
+    LONGEST_OPTION = 10
+    OPTIONS = 11
+
+cdef const char** OPTION_WORDS = ["NX", "XX", "GT", "LT", "INCR", "CH", "WITHSCORES", "LIMIT", "REV", "BYSCORE", "BYLEX"]
+
+CHANGED = 1 << 5
+WITH_SCORES = 1 << 6
+LIMIT = 1 << 7
+REVERSE = 1 << 8
+BY_SCORE = 1 << 9
+BY_MEMBER = 1 << 10
+
+
+cdef bint is_word(const char* upper, Span text) noexcept nogil:
+    """Whether a text is a word of letters, in any case."""
+    cdef Py_ssize_t i
+    for i in range(text.size):
+        if (text.data[i] & 0xDF) != upper[i] or upper[i] == 0:
+            return False
+    return upper[text.size] == 0
+
+
 cdef bint read_whole(char* text, double* number) noexcept nogil:
     """Text that ends with a zero, read by strtod to its end."""
     cdef char* end
@@ -76,6 +100,16 @@ cdef Bound member_bound(Span text, bint is_high) except *:
 
 cdef class Ranges:
     @staticmethod
+    cdef int option(Span word) noexcept:
+        cdef int i
+        if not 2 <= word.size <= LONGEST_OPTION or word.data[0] < c'A':
+            return 0
+        for i in range(OPTIONS):
+            if is_word(OPTION_WORDS[i], word):
+                return 1 << i
+        return 0
+
+    @staticmethod
     cdef double score(Span text) except? -1:
         cdef double number
         if not parse_double_text(text.data, text.size, &number):
@@ -95,6 +129,10 @@ cdef class Ranges:
         found.low = member_bound(low, False)
         found.high = member_bound(high, True)
         return found
+
+    @staticmethod
+    cdef Section nothing() noexcept:
+        return Ranges.ranks(0, -1, 0)
 
     @staticmethod
     cdef Section ranks(long long start, long long stop, long long count) noexcept:
