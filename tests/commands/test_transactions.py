@@ -91,7 +91,7 @@ def test_another_client_breaks_the_watch(
         other.ask("SET k 2")
         pair.ask("MULTI")
         pair.ask("SET k 3")
-        assert pair.ask("EXEC").value is None
+        assert pair.ask("EXEC").kind in (b"*", b"_")
         assert pair.ask("GET k").value == b"2"
         pair.ask("WATCH k")
         pair.ask("MULTI")
@@ -122,6 +122,7 @@ def test_memory_limit(pair: Pair, debuggable_server: KvorumServer, redis_server:
         Wire(redis_server.host, redis_server.port) as redis,
     ):
         other = Pair(kvorum, redis)
+        pair.ask("SET k v")
         pair.ask("MULTI")
         pair.ask("SET k v")
         other.ask("CONFIG SET maxmemory 1")

@@ -228,11 +228,13 @@ class Pipeline:
                 return self._refuse(session, command, errors.NOT_IN_MULTI)
             if command.name == b"exec":  # it does what the queued commands do
                 flags |= session.transaction.flags
+            elif command.name not in OUTSIDE_TRANSACTIONS:
+                flags |= DENYOOM  # a queue takes memory, too
         if gates & RESTRICTED:
             refusal = self._forbidden(session, command)
             if refusal is not None:
                 return self._refuse(session, command, refusal)
-        if self.gates & MEMORY and flags & DENYOOM and not self._make_room():
+        if self.gates & MEMORY and not self._make_room() and flags & DENYOOM:
             return self._refuse(session, command, errors.OUT_OF_MEMORY)
         if gates & SUBSCRIBED and session.listening and command.name not in FOR_SUBSCRIBERS:
             return self._refuse(session, command, errors.not_for_subscribers(command.name))
