@@ -21,6 +21,9 @@ from kvorum.config.kinds import parse_memory
 from kvorum.config.options import Allowed
 from kvorum.errors import CommandError
 from kvorum.glob import Glob
+from kvorum.journal.rdb.encoding import RdbWriter
+from kvorum.journal.rdb.values import write_body
+from kvorum.keyspace.types.list import List
 from kvorum.observe.debug_settings import PACKED_DEFAULT_BYTES, PACKED_LIMIT_BYTES
 from kvorum.observe.digest import digest_of_everything, digest_of_value
 from kvorum.observe.process import crash
@@ -30,13 +33,11 @@ from kvorum.resp.types import OK, WRITTEN, Attribute, BigNumber, Marker, Members
 
 if TYPE_CHECKING:
     from kvorum.commands.call import Call
+    from kvorum.keyspace.values import Value
 
 SERVER = Group("server")
 
 LOOPBACK_PEERS = (b"127.0.0.1:", b"[::1]:")
-SHORT_INTEGERS = ((1, 7), (2, 15), (4, 31))  # bytes that RDB needs for an integer of so many bits
-LENGTH_STEPS = ((1 << 6, 1), (1 << 14, 2), (1 << 32, 5))  # bytes that RDB needs for a length below this
-LONGEST_LENGTH = 9
 # CLIENT-EVICTION sorts clients by the bits of their size: below 2^15 bytes one class, from 2^32 on another.
 LEAST_CLIENT_BITS, MOST_CLIENT_BITS = 15, 33
 LONGEST_SLEEP_S = 1e9
@@ -202,12 +203,20 @@ def object_(call: Call, args: list[bytes]) -> Status:
     clock, idle_seconds = call.db.clock(key) or 0, call.db.idle_seconds(key) or 0
     address = call.db.entry_address(key) or 0
     return Status(
-        b"Value at:0x%x refcount:%d encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d"
-        % (address, references(call, key, encoding), encoding, serialized_length(value), clock, idle_seconds)
+        b"Value at:0x%x refcount:%d encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d%s"
+        % (
+            address,
+            references(call, key, encoding),
+            encoding,
+            serialized_length(call, value),
+            clock,
+            idle_seconds,
+            about_nodes(call, value) if isinstance(value, List) else b"",
+        )
     )
 
 
-def present(call: Call, key: bytes) -> object:
+def present(call: Call, key: bytes) -> bytes | Value:
     """The value of a key that has to be there."""
     value = call.db.peek(key)
     if value is None:
@@ -215,17 +224,24 @@ def present(call: Call, key: bytes) -> object:
     return value
 
 
-def serialized_length(value: object) -> int:
-    """Bytes of a string in an RDB file, uncompressed; other types say what they take in memory."""
-    if not isinstance(value, bytes):
-        return int(value.used_bytes())  # type: ignore[attr-defined]
-    if len(value) <= 11 and value.lstrip(b"-").isdigit() and value == b"%d" % int(value):
-        bits = int(value).bit_length() if int(value) >= 0 else (~int(value)).bit_length()
-        for size, limit in SHORT_INTEGERS:
-            if bits <= limit:
-                return 1 + size
-    header = next((size for limit, size in LENGTH_STEPS if len(value) < limit), LONGEST_LENGTH)
-    return header + len(value)
+def serialized_length(call: Call, value: bytes | Value) -> int:
+    """Bytes of a value in an RDB file."""
+    writer = RdbWriter(call.server.config.rdbcompression)
+    write_body(writer, value)
+    return writer.size
+
+
+def about_nodes(call: Call, value: List) -> bytes:
+    """Of a list: its nodes, the average number of elements in them, the limits, and how much is in the nodes."""
+    sizes = [len(blob) for _, blob in value.nodes()]
+    commons = call.keyspace.commons
+    return b" ql_nodes:%d ql_avg_node:%.2f ql_listpack_max:%d ql_compressed:%d ql_uncompressed_size:%d" % (
+        len(sizes),
+        len(value) / len(sizes),
+        commons.list_max_size,
+        commons.list_compress_depth != 0,
+        sum(sizes),
+    )
 
 
 @subcommand("SDSLEN <key>", "Sizes of a key and of a string that is not kept as an integer.", 1)
