@@ -370,9 +370,7 @@ class Options:
     lazyfree_lazy_server_del = Boolean(False, "Free overwritten values in the background.", effect=LATER)
     lazyfree_lazy_user_del = Boolean(False, "Let DEL behave as UNLINK.")
     lazyfree_lazy_user_flush = Boolean(False, "Let FLUSHALL and FLUSHDB be ASYNC unless told SYNC.")
-    tracking_table_max_keys = Integer(
-        1000000, 0, LONG_MAX, "Keys remembered for client-side caching; 0: no limit."
-    )
+    tracking_table_max_keys = Integer(1000000, 0, LONG_MAX, "Keys remembered for client-side caching; 0: no limit.")
 
     _data = Topic("Data")
     databases = Integer(16, 1, INT_MAX, "Number of databases.", mutable=False, check=_not_too_many_databases)
@@ -381,11 +379,10 @@ class Options:
         NotifyFlag(0), NOTIFY_CHARACTERS, NOTIFY_ALL, "Which events of keys are published."
     )
     hash_max_listpack_entries = Integer(
-        512, 0, LONG_MAX, "Fields up to which a hash is reported as a listpack.", effect=LATER,
-        aliases=("hash-max-ziplist-entries",),
-    )  # fmt: skip
+        512, 0, LONG_MAX, "Fields up to which a hash is a listpack.", aliases=("hash-max-ziplist-entries",)
+    )
     hash_max_listpack_value = Memory(
-        64, 0, LONG_MAX, "Longest field or value for that.", effect=LATER, aliases=("hash-max-ziplist-value",)
+        64, 0, LONG_MAX, "Longest field or value for that.", aliases=("hash-max-ziplist-value",)
     )
     list_max_listpack_size = Integer(
         -2, INT_MIN, INT_MAX, "Size of a list's nodes: entries, or -1 to -5 for 4 to 64 kB.", effect=LATER,

@@ -225,6 +225,12 @@ def test_lower_limits_count_from_the_next_write_on(twin: ModuleType) -> None:
     assert (made.encoding(), made.increment(b"f", 1), made.encoding()) == (b"listpack", 1000, b"hashtable")
 
 
+def test_limits_may_be_as_high_as_numbers_are(twin: ModuleType) -> None:
+    made = filled(twin, numbered(1000) | {b"long": b"x" * 10000}, commons((1 << 63) - 1, (1 << 63) - 1))
+    assert made.encoding() == b"listpack"
+    assert twin.Hash.from_packed(commons((1 << 63) - 1), made.packed()).encoding() == b"listpack"
+
+
 def test_a_packed_hash_beyond_the_limit_becomes_a_table(twin: ModuleType) -> None:
     blob = filled(twin, numbered(20)).packed()
     assert twin.Hash.from_packed(commons(20), blob).encoding() == b"listpack"

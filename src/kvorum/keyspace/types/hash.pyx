@@ -210,7 +210,7 @@ cdef class Hash(Value):
                 self.convert()
             else:
                 p = lp_find(self.lp, lp_begin(self.lp), field.data, field.size, 1)
-                if lp_count(self.lp) + (2 if p == NULL else 0) > self.commons.hash_max_entries * 2:
+                if <Py_ssize_t>(lp_count(self.lp) >> 1) + (p == NULL) > self.commons.hash_max_entries:
                     self.convert()
                 else:
                     if p == NULL:
@@ -442,7 +442,7 @@ cdef class Hash(Value):
             raise ValueError("a field without a value")
         lp_free(made.lp)
         made.lp = lp
-        if lp_count(lp) > made.commons.hash_max_entries * 2:
+        if <Py_ssize_t>(lp_count(lp) >> 1) > made.commons.hash_max_entries:
             made.convert()
         return made
 
