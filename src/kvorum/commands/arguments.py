@@ -91,9 +91,9 @@ def timeout_seconds(word: bytes) -> float:
         seconds = float(exact.format()) if exact.finite else inf
     else:
         seconds = float(number)
-    if not MILLISECOND_BELOW_ZERO < seconds < MAX_SECONDS + 1:
+    if not MILLISECOND_BELOW_ZERO <= seconds < MAX_SECONDS + 1:
         raise CommandError(errors.TIMEOUT_NEGATIVE)
-    return ceil(seconds * 1000) / 1000
+    return max(ceil(seconds * 1000), 0) / 1000
 
 
 def expire_time(amount: int, in_seconds: bool, base_ms: int, name: bytes) -> int:

@@ -362,7 +362,8 @@ def rpoplpush(call: Call) -> bytes | None:
 def move(call: Call, source: List, from_head: bool, to_head: bool) -> bytes:
     """An element from the list at the first key of the request to the one at the second, which may be the same."""
     destination = list_to_write(call, 2)
-    element: bytes = source.get(0 if from_head else -1)
+    element = source.get(0 if from_head else -1)
+    assert element is not None
     if destination is None:
         destination = List(call.keyspace.commons)
         destination.push(element, to_head)

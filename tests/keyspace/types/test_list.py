@@ -10,6 +10,7 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kvorum.keyspace.commons import Commons
+from kvorum.keyspace.table import Keyspace
 from kvorum.keyspace.types import list as compiled
 from kvorum.keyspace.types import listpack
 from kvorum.observe.digest import Digest
@@ -331,4 +332,26 @@ def test_memory_is_counted_exactly() -> None:
     assert values.used_bytes() > 3000 * len(b"element:0000")
     assert values.used_bytes() < 1.2 * (64 + 3000 * (len(b"element:0000") + 2))
     values.drop(50, 3000)
-    assert before <= values.used_bytes() < before * 2 + 64
+    assert abs(values.used_bytes() - before) <= 64
+
+
+def test_a_table_counts_what_a_list_costs() -> None:
+    """Through all changes, and nothing is left when the key goes."""
+    keyspace = Keyspace()
+    database = keyspace.databases[0]
+    values = filled(compiled, numbers(10), limit=16)
+    database.set_object(b"list", values)
+    beside = keyspace.used_bytes - values.used_bytes()
+    for change in (
+        lambda: [values.push(BIG) for _ in range(100)],
+        lambda: [values.insert_beside(b"5", TOO_BIG, after=True) for _ in range(3)],
+        lambda: values.set(0, BIG),
+        lambda: [values.push(b"%d" % number, at_head=True) for number in range(1000)],
+        lambda: values.remove_equal(BIG, 7),
+        lambda: values.drop(50, 900),
+    ):
+        change()
+        database.remeasure(values)
+        assert keyspace.used_bytes == beside + values.used_bytes()
+    assert database.delete(b"list")
+    assert keyspace.used_bytes == 0
