@@ -6,7 +6,7 @@ chose on kvorum is taken out of redis-server with SREM.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.differential import chance
@@ -28,6 +28,26 @@ READERS: dict[bytes, list[bytes]] = {
 }
 UNORDERED_ENCODING = b"hashtable"
 COPIES = b"copy of "
+
+# Up to which sizes collections are compact. With the small ones the servers cross the limits again and again.
+Limits = Mapping[bytes, bytes]
+USUAL_LIMITS: Limits = {
+    b"hash-max-listpack-entries": b"128",
+    b"hash-max-listpack-value": b"64",
+    b"list-max-listpack-size": b"-2",
+    b"set-max-intset-entries": b"512",
+    b"zset-max-listpack-entries": b"128",
+    b"zset-max-listpack-value": b"64",
+}
+SMALL_LIMITS: Limits = {
+    b"hash-max-listpack-entries": b"8",
+    b"hash-max-listpack-value": b"16",
+    b"list-max-listpack-size": b"5",
+    b"set-max-intset-entries": b"6",
+    b"zset-max-listpack-entries": b"8",
+    b"zset-max-listpack-value": b"16",
+}
+LIMITS = {"usual": USUAL_LIMITS, "small": SMALL_LIMITS}
 
 
 class MismatchError(AssertionError):
@@ -64,12 +84,14 @@ class Pair:
         self._queued: list[list[bytes]] = []
         self._in_transaction = False
 
-    def start_over(self, **options: int | str) -> None:
-        """Empty both servers, set these options, and bring both connections into the state of new ones."""
-        settings = [[b"CONFIG", b"SET", _option(name), str(value).encode()] for name, value in options.items()]
+    def start_over(self, limits: Limits = USUAL_LIMITS) -> None:
+        """Empty both servers, set these limits, and bring both connections into the state of new ones."""
+        settings = [word for limit in limits.items() for word in limit]
         for wire in (self.theirs, self.ours):
-            replies = wire.ask_all([[b"RESET"], [b"HELLO", b"%d" % self.protocol], [b"FLUSHALL"], *settings])
-            assert all(reply.value == b"OK" for reply in replies[3:]), replies
+            wire.ask_all([[b"RESET"], [b"HELLO", b"%d" % self.protocol], [b"FLUSHALL"]])
+            # What has expired goes when a command comes across it, at the same command on both servers.
+            replies = wire.ask_all([[b"DEBUG", b"SET-ACTIVE-EXPIRE", b"0"], [b"CONFIG", b"SET", *settings]])
+            assert all(reply.value == b"OK" for reply in replies), replies
         self.history = []
         self._queued = []
         self._in_transaction = False
@@ -224,10 +246,6 @@ def _ends_transaction(command: Sequence[bytes]) -> bool:
     """Also an EXEC with too many words discards what was queued."""
     name = command[0].upper()
     return name == b"EXEC" or (name in ENDS_OF_TRANSACTION and len(command) == 1)
-
-
-def _option(name: str) -> bytes:
-    return name.replace("_", "-").encode()
 
 
 def _reading(kind: bytes, key: bytes) -> list[bytes]:

@@ -12,24 +12,41 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from kvorum.testing.kvorum_server import KvorumServer
 from kvorum.testing.redis_server import RedisServer
-from tests.differential.commands import ANY_COMMAND, CONNECTION, GENERIC, NONSENSE, STRINGS
-from tests.differential.machine import Pair
+from tests.differential.commands import (
+    ANY_COMMAND,
+    COLLECTIONS,
+    CONNECTION,
+    GENERIC,
+    NONSENSE,
+    PAYLOADS,
+    RANDOM_CHANGES,
+    SORTING,
+    STRINGS,
+    TRANSACTIONS,
+)
+from tests.differential.machine import LIMITS, Pair
+from tests.differential.seeds import seeds
 from tests.differential.templates import one_of
 from tests.differential.wire import Wire
 
-SEEDS = range(20)
 COMMANDS_PER_SEED = 2000
 BATCH = 50
 PROTOCOLS = (2, 3)
+OpenPair = Callable[[int], Pair]
 
 
+@pytest.mark.parametrize("limits", LIMITS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(12))
 def test_random_commands_have_the_same_replies_and_leave_the_same_state(
-    open_pair: Callable[[int], Pair], seed: int, protocol: int
+    open_pair: OpenPair, seed: int, protocol: int, limits: str
 ) -> None:
-    random = Random(seed)
     pair = open_pair(protocol)
+    pair.start_over(LIMITS[limits])
+    send_random(pair, Random(seed))
+
+
+def send_random(pair: Pair, random: Random) -> None:
     for _ in range(COMMANDS_PER_SEED // BATCH):
         pair.send_all([ANY_COMMAND.draw(random) for _ in range(BATCH)])
     pair.compare_states()
@@ -37,35 +54,42 @@ def test_random_commands_have_the_same_replies_and_leave_the_same_state(
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_plain_twins_answer_like_redis_too(redis_server: RedisServer, protocol: int) -> None:
-    random = Random(100 + protocol)
     with (
         KvorumServer("--enable-debug-command", "yes", environment={"KVORUM_PLAIN": "1"}) as plain,
         Wire(redis_server.host, redis_server.port) as theirs,
         Wire(plain.host, plain.port) as ours,
     ):
         pair = Pair(theirs, ours, protocol)
+        for seed, limits in enumerate(LIMITS.values()):
+            pair.start_over(limits)
+            send_random(pair, Random(100 + seed))
         pair.start_over()
-        for _ in range(COMMANDS_PER_SEED // BATCH):
-            pair.send_all([ANY_COMMAND.draw(random) for _ in range(BATCH)])
-        pair.compare_states()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_short_sequences_as_hypothesis_finds_them(open_pair: Callable[[int], Pair], protocol: int) -> None:
+def test_short_sequences_as_hypothesis_finds_them(open_pair: OpenPair, protocol: int) -> None:
     pair = open_pair(protocol)
 
     class Machine(RuleBasedStateMachine):
-        @initialize()
-        def start(self) -> None:
-            pair.start_over()
+        @initialize(limits=st.sampled_from(list(LIMITS.values())))
+        def start(self, limits: dict[bytes, bytes]) -> None:
+            pair.start_over(limits)
 
-        @rule(command=one_of(*STRINGS).strategy())
-        def string_command(self, command: list[bytes]) -> None:
+        @rule(command=one_of(*STRINGS, *GENERIC).strategy())
+        def string_or_key_command(self, command: list[bytes]) -> None:
             pair.send(*command)
 
-        @rule(command=one_of(*GENERIC).strategy())
-        def generic_command(self, command: list[bytes]) -> None:
+        @rule(command=COLLECTIONS.strategy())
+        def collection_command(self, command: list[bytes]) -> None:
             pair.send(*command)
+
+        @rule(command=one_of(*SORTING, *PAYLOADS, *RANDOM_CHANGES).strategy())
+        def command_of_several_types(self, command: list[bytes]) -> None:
+            pair.send(*command)
+
+        @rule(commands=st.lists(one_of(*TRANSACTIONS, COLLECTIONS).strategy(), max_size=6))
+        def pipelined_transaction(self, commands: list[list[bytes]]) -> None:
+            pair.send_all([[b"MULTI"], *commands, [b"EXEC"]])
 
         @rule(commands=st.lists(one_of(*CONNECTION, *NONSENSE).strategy(), max_size=4))
         def pipelined_connection_commands(self, commands: list[list[bytes]]) -> None:

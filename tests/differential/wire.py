@@ -6,6 +6,7 @@ client library that makes a Python value of them and thereby hides a difference.
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -107,6 +108,20 @@ class Wire:
         reply, end = found
         del self._buffer[:end]
         return reply
+
+    def arrived(self) -> list[Reply]:
+        """Every complete reply that is here already, without waiting for one."""
+        while select.select([self._socket], [], [], 0)[0]:
+            data = self._socket.recv(RECEIVE_BYTES)
+            if not data:
+                raise ConnectionError("the server closed the connection")
+            self._buffer += data
+        replies, at = [], 0
+        while (found := read_reply(self._buffer, at)) is not None:
+            reply, at = found
+            replies.append(reply)
+        del self._buffer[:at]
+        return replies
 
     def close(self) -> None:
         self._socket.close()
