@@ -136,7 +136,7 @@ def test_the_author_is_told_after_its_reply(world: World) -> None:
     ],
 )
 def test_what_is_remembered(world: World, options: dict[str, bool], caching: bool, remembers: bool) -> None:
-    client = world.tracker(1, **options).mailbox.tracking
+    client = world.tracker(1, (), 0, **options).mailbox.tracking
     client.caching = caching
     assert client.remembers == remembers
 
@@ -281,12 +281,21 @@ def test_a_lowered_limit_is_reached_in_steps(world: World) -> None:
     reader = world.tracker(1)
     world.reads(reader, *(b"%d" % number for number in range(1000)))
     world.tracking.max_keys = 1
-    left = []
+    left: list[int] = []
     while not left or left[-1] > 1:
         world.tracking.tick()
         left.append(world.tracking.keys)
     assert left[:3] == [1000 - FORGOTTEN_AT_ONCE, 1000 - 3 * FORGOTTEN_AT_ONCE, 1000 - 6 * FORGOTTEN_AT_ONCE]
     assert len(invalidated(reader)) == 999
+
+
+def test_what_is_only_forgotten_is_told_to_the_author_too(world: World) -> None:
+    world.tracking.max_keys = 1
+    author = world.tracker(1, no_loop=True)
+    author.mailbox.open_command()
+    world.reads(author, b"a", b"b")
+    author.mailbox.close_command()
+    assert invalidated(author) in ([[b"a"]], [[b"b"]])
 
 
 def test_the_timer_sends_what_was_modified_outside_of_turns(world: World) -> None:

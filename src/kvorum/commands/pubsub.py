@@ -24,6 +24,7 @@ from kvorum.commands.spec import (
     String,
 )
 from kvorum.errors import CommandError
+from kvorum.pubsub.channels import PubSub
 from kvorum.resp.types import WRITTEN, Marker
 
 if TYPE_CHECKING:
@@ -179,9 +180,13 @@ def sunsubscribe(call: Call, channels: list[bytes]) -> Marker:
     complexity="O(N+M) where N is the number of the channel's subscribers and M the number of patterns",
     summary="Sends a message to all who listen to a channel.",
 )
-def publish(call: Call) -> Marker:
-    answer(call, call.server.pubsub.publish(call.arg(1), call.arg(2)))
-    return WRITTEN
+def publish(call: Call) -> int:
+    pubsub: PubSub = call.server.pubsub
+    receivers = 0 if pubsub.silent() else pubsub.publish(call.arg(1), call.arg(2))
+    if receivers:
+        hear_oneself(call)
+    call.changed()  # replicas publish it too
+    return receivers
 
 
 @PUBSUB_COMMANDS.command(
@@ -196,17 +201,19 @@ def publish(call: Call) -> Marker:
     complexity="O(N) where N is the number of the shard channel's subscribers",
     summary="Sends a message to all who listen to a shard channel.",
 )
-def spublish(call: Call) -> Marker:
-    answer(call, call.server.pubsub.publish_to_shard(call.arg(1), call.arg(2)))
-    return WRITTEN
-
-
-def answer(call: Call, receivers: int) -> None:
-    """Replicas publish the message too. A client that hears itself gets the message first, outside of transactions."""
+def spublish(call: Call) -> int:
+    pubsub: PubSub = call.server.pubsub
+    receivers = pubsub.publish_to_shard(call.arg(1), call.arg(2))
+    if receivers:
+        hear_oneself(call)
     call.changed()
+    return receivers
+
+
+def hear_oneself(call: Call) -> None:
+    """A client that listens to what it says gets the message before the reply, but in a transaction after it."""
     if call.session.mailbox is not None and not call.session.executing:
         call.session.mailbox.release_held()
-    call.reply.integer(receivers)
 
 
 # Looking

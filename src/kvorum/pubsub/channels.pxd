@@ -36,6 +36,7 @@ cdef class PubSub:
     cdef readonly Directory patterns
     cdef readonly Directory shard_channels
 
+    cpdef bint silent(self) except -1
     @cython.locals(audience=Audience, receivers=cython.Py_ssize_t)
     cpdef Py_ssize_t publish(self, bytes channel, bytes message) except -1
     @cython.locals(audience=Audience, receivers=cython.Py_ssize_t, name=bytes)

@@ -117,7 +117,6 @@ class PubSub:
         self.patterns = Directory(PATTERN_MESSAGE)
         self.shard_channels = Directory(SHARD_MESSAGE)
 
-    @property
     def silent(self) -> bool:
         """Nobody listens to channels or patterns: whatever is published now gets nowhere."""
         return not self.channels.audiences and not self.patterns.audiences

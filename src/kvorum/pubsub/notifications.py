@@ -30,7 +30,7 @@ class Notifications:
 
     def notify(self, kind: int, event: bytes, key: bytes, database: int) -> None:
         """Something happened to a key."""
-        if not self.classes & kind or self.pubsub.silent:
+        if not self.classes & kind or self.pubsub.silent():
             return
         if self.classes & KEYSPACE:
             self.pubsub.publish(b"__keyspace@%d__:%b" % (database, key), event)

@@ -46,7 +46,7 @@ cdef class Tracking:
     @cython.locals(place=Prefix, length=cython.Py_ssize_t)
     cdef gather(self, bytes key, author)
     @cython.locals(client=TrackingClient, content=bytes)
-    cdef bint forget(self, bytes key) except -1
+    cdef bint forget(self, bytes key, bint modified) except -1
     @cython.locals(target=Mailbox)
     cdef send(self, TrackingClient client, bytes array, bytes push)
     @cython.locals(place=Prefix, client=TrackingClient)

@@ -162,7 +162,7 @@ class Tracking:
         if self.prefix_lengths:
             self.gather(key, author)
         if self.keys:
-            self.forget(key)
+            self.forget(key, True)
 
     def gather(self, key: bytes, author: int) -> None:
         """Note the key for all prefixes that it has."""
@@ -174,8 +174,9 @@ class Tracking:
                 place.keys[key] = author
                 self.broadcasts = True
 
-    def forget(self, key: bytes) -> bool:
-        """Tell those who read the key, and forget that they did."""
+    def forget(self, key: bytes, modified: bool) -> bool:
+        """Tell those who read the key, and forget that they did. NOLOOP spares whoever is modifying it just now, but not
+        if the key is only forgotten."""
         known = self.parts[hash(key) % PARTS].pop(key, None)
         if known is None:
             return False
@@ -185,7 +186,7 @@ class Tracking:
         content = b"*1\r\n" + bulk(key)
         for id in holders:
             client = self.clients.get(id)
-            if client is None or client.broadcast or (client.no_loop and client.mailbox.in_command):
+            if client is None or client.broadcast or (modified and client.no_loop and client.mailbox.in_command):
                 continue
             self.send(client, INVALIDATE_ARRAY + content, INVALIDATE_PUSH + content)
         return True
@@ -241,7 +242,7 @@ class Tracking:
             return
         self.rounds_above_limit += 1
         for _ in range(min(self.keys - self.max_keys, FORGOTTEN_AT_ONCE * self.rounds_above_limit)):
-            self.forget(self.random_key())
+            self.forget(self.random_key(), False)
 
     def tick(self) -> None:
         """The server's timer: what was not finished at once."""
