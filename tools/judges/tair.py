@@ -108,7 +108,7 @@ def difference(case: Case, client: redis.Redis) -> str | None:
             if reply != expected:
                 return f"expected {expected!r}, got {reply!r}"[:300]
     except (redis.RedisError, UnicodeDecodeError) as error:
-        return f"{error!r}"[:300]
+        return f"{type(error).__name__}: {error}"[:300]
     return None
 
 

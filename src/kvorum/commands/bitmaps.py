@@ -8,7 +8,6 @@ it shows in errors. Effects are the requests themselves, if anything changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from kvorum import errors
 from kvorum.commands.arguments import integer
@@ -36,13 +35,18 @@ BITMAPS = Group("bitmap")
 
 READ = KeyFlag.RO | KeyFlag.ACCESS
 CHANGE = KeyFlag.RW | KeyFlag.ACCESS | KeyFlag.UPDATE
+Position = int  # in the request
 UNSIGNED_64 = (1 << 64) - 1  # SET takes a negative number for an unsigned field as the one of the same bits
 OPERATIONS = {b"AND": AND, b"OR": OR, b"XOR": XOR, b"NOT": NOT}
 
 
-def bit_offset(call: Call, word: bytes) -> int:
-    """The position of a bit in a string that may exist."""
-    return checked_offset(call, parse_integer(word))
+def bit_offset(call: Call, index: Position) -> int:
+    """The position of a bit in a string that may exist; ``index``: where it stands in the request."""
+    try:
+        offset = call.integer(index)
+    except CommandError:
+        raise CommandError(errors.BIT_OFFSET) from None
+    return checked_offset(call, offset)
 
 
 def checked_offset(call: Call, offset: int | None) -> int:
@@ -63,11 +67,11 @@ def checked_offset(call: Call, offset: int | None) -> int:
     summary="Sets or clears a bit of the string at a key and gives the one before; the string grows as needed.",
 )
 def setbit(call: Call) -> int:
-    offset = bit_offset(call, call.arg(2))
-    bit = parse_integer(call.arg(3))
-    if bit is None or bit not in (0, 1):
+    offset = bit_offset(call, 2)
+    bit = call.arg(3)
+    if bit not in (b"0", b"1"):
         raise CommandError(errors.BIT_VALUE)
-    before = Bits.set(call.db, call.argv[1], offset, bit == 1)
+    before = Bits.set(call.db, call.argv[1], offset, bit == b"1")
     if before & CHANGED:
         call.changed()
         call.modified_at(STRING, b"setbit", 1)
@@ -86,7 +90,7 @@ def setbit(call: Call) -> int:
     summary="A bit of the string at a key; 0 beyond its end.",
 )
 def getbit(call: Call) -> int:
-    offset = bit_offset(call, call.arg(2))
+    offset = bit_offset(call, 2)
     return Bits.get(call.db.read_string(call.argv[1]), offset)
 
 
@@ -226,15 +230,16 @@ def bitop(call: Call) -> int:
     return 0
 
 
-class Operation(NamedTuple):
+class Operation:
     """One operation of BITFIELD on the number of ``width`` bits at a position."""
 
-    name: bytes
-    position: int
-    signed: bool
-    width: int
-    operand: int
-    overflow: bytes
+    def __init__(self, name: bytes, position: int, signed: bool, width: int, operand: int, overflow: bytes) -> None:
+        self.name = name
+        self.position = position
+        self.signed = signed
+        self.width = width
+        self.operand = operand
+        self.overflow = overflow
 
 
 def bitfield_operations(call: Call, words: list[bytes]) -> list[Operation]:
@@ -272,7 +277,7 @@ def field_type(word: bytes) -> tuple[bool, int]:
 def field_position(call: Call, word: bytes, width: int) -> int:
     """Where a number begins: in bits, or ``#n``: behind n numbers of the same width."""
     if not word.startswith(b"#"):
-        return bit_offset(call, word)
+        return checked_offset(call, parse_integer(word))
     index = parse_integer(word[1:])
     return checked_offset(call, None if index is None else index * width)
 

@@ -10,7 +10,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from kvorum.keyspace.entry cimport EMBEDDED, OBJECT, RAW, Entry
+from kvorum.keyspace.entry cimport BUFFER, EMBEDDED, OBJECT, RAW, Entry
 from kvorum.keyspace.hashing cimport hash_of_key, slot_of_key
 from kvorum.keyspace.payload cimport EMBEDDED_LIMIT, Payload, buffer_payload
 from kvorum.keyspace.table cimport Database
@@ -169,12 +169,29 @@ cdef class Bits:
 
     @staticmethod
     cdef int set(Database database, Span key, uint64_t position, bint bit) except -1:
-        cdef Span old = text_at(database, key)
-        cdef Py_ssize_t before = old.size if old.data != NULL else -1
+        cdef unsigned int slot = slot_of_key(key.data, key.size)
+        cdef uint64_t hash = hash_of_key(key.data, key.size, database.store.heap.hash_seed)
+        cdef Entry** place = database.find_for_write(key, slot, hash)
+        cdef Py_ssize_t before = -1
         cdef Py_ssize_t size
-        cdef uint8_t* octet = <uint8_t*>database.open_string(key, <Py_ssize_t>(position >> 3) + 1, &size) + (position >> 3)
+        cdef Span old = absent_span()
+        cdef char* text
+        cdef uint8_t* octet
         cdef uint8_t mask = 0x80 >> (position & 7)
-        cdef bint was = (octet[0] & mask) != 0
+        cdef bint was
+        if place != NULL and place[0].kind != OBJECT:
+            old = database.keyspace.text_of(place[0])
+            before = old.size
+        if before > <Py_ssize_t>(position >> 3) and (place[0].kind == EMBEDDED or place[0].kind == BUFFER):
+            # As it nearly always is: long enough, and bytes of its own.
+            if place[0].kind == EMBEDDED:
+                place[0].flags |= RAW
+            text = <char*>old.data
+            size = before
+        else:
+            text = database.open_string(key, <Py_ssize_t>(position >> 3) + 1, &size)
+        octet = <uint8_t*>text + (position >> 3)
+        was = (octet[0] & mask) != 0
         octet[0] = octet[0] | mask if bit else octet[0] & ~mask
         return was | (SET_CHANGED if size != before or was != bit else 0)
 
