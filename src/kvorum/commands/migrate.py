@@ -52,11 +52,12 @@ TAKEN_WORDS = {b"AUTH": 1, b"AUTH2": 2}
 
 
 class TargetError(Exception):
-    """The connection to the target is of no use any more."""
+    """There is no connection to the target, or it is of no use any more. ``refused``: nobody listens there."""
 
-    def __init__(self, timed_out: bool) -> None:
+    def __init__(self, timed_out: bool, refused: bool = False) -> None:
         super().__init__()
         self.timed_out = timed_out
+        self.refused = refused
 
 
 class Target(Protocol):
@@ -208,8 +209,10 @@ def transfer(call: Call, order: Order, keys: list[bytes]) -> None:
     targets: Targets = call.server.migration
     try:
         target = targets.connect(order.host, order.port, order.timeout_ms)
-    except TargetError:
-        raise CommandError(errors.MIGRATE_NO_CONNECTION) from None
+    except TargetError as error:
+        # Redis learns of a refusal only when it writes.
+        message = errors.MIGRATE_NOT_WRITTEN if error.refused else errors.MIGRATE_NO_CONNECTION
+        raise CommandError(message) from None
     select = target.last_database != order.database
     request, sent = restore_commands(call, order, keys, select)
     message = errors.MIGRATE_NOT_WRITTEN

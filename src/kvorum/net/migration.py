@@ -17,7 +17,8 @@ MOST = 64
 KEPT_S = 10.0
 LONGEST_LINE = 1024  # Redis answers MIGRATE's commands with short lines
 PIECE_BYTES = 64 * 1024
-PORT = re.compile(rb"\s*\+?([0-9]{1,5})")
+PORT = re.compile(rb"\s*\+?([0-9]{1,18})")
+PORT_MASK = 0xFFFF
 
 
 class TargetConnection:
@@ -104,11 +105,12 @@ class MigrationConnections:
 
 
 def open_socket(host: bytes, port: bytes, timeout_ms: int) -> socket.socket:
-    """A new connection; what is no port is one that nobody listens on."""
-    number = PORT.match(port)
+    """A new connection. The port is read as C's atoi and the socket functions do."""
+    found = PORT.match(port)
+    number = int(found[1]) & PORT_MASK if found else 0
     try:
-        connection = socket.create_connection((host.decode(), int(number[1]) if number else 0), timeout_ms / 1000)
+        connection = socket.create_connection((host.decode(), number), timeout_ms / 1000)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (OSError, OverflowError, UnicodeError) as error:
-        raise TargetError(isinstance(error, TimeoutError)) from error
+        raise TargetError(isinstance(error, TimeoutError), isinstance(error, ConnectionRefusedError)) from error
     return connection
