@@ -407,7 +407,7 @@ class Options:
     stream_node_max_bytes = Memory(4096, 0, LONG_MAX, "Size of a stream's nodes; 0: no limit.", effect=LATER)
     stream_node_max_entries = Integer(100, 0, LONG_MAX, "Entries in a stream's node; 0: no limit.", effect=LATER)
     sanitize_dump_payload = Enumeration(
-        SanitizeDumpPayload.NO, "Whether RESTORE checks its payload thoroughly.", effect=LATER
+        SanitizeDumpPayload.NO, "Whether RESTORE checks its payload thoroughly: here it always does.", effect=NONE
     )
 
     _running = Topic("Running")
@@ -503,7 +503,7 @@ class Options:
         synonyms=("dbfile",), effect=LATER,
     )  # fmt: skip
     stop_writes_on_bgsave_error = Boolean(True, "Refuse writes after a snapshot failed.", effect=LATER)
-    rdbcompression = Boolean(True, "Compress strings in snapshots.", effect=LATER)
+    rdbcompression = Boolean(True, "Compress strings in the payloads of DUMP.")
     rdbchecksum = Boolean(True, "Put a checksum into snapshots.", mutable=False, effect=LATER)
     rdb_del_sync_files = Boolean(False, "Delete snapshots that only replication needed.", effect=LATER)
     rdb_save_incremental_fsync = Boolean(True, "Write a snapshot to disk as it grows.", effect=LATER)

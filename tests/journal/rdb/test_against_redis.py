@@ -47,10 +47,11 @@ def database(oracle: redis.Redis) -> Database:
 def database_like(oracle: redis.Redis) -> Database:
     keyspace = Keyspace(1)
     commons = keyspace.commons
-    commons.hash_max_entries = int(oracle.config_get("hash-max-listpack-entries")["hash-max-listpack-entries"])
-    commons.zset_max_entries = int(oracle.config_get("zset-max-listpack-entries")["zset-max-listpack-entries"])
-    commons.set_max_intset_entries = int(oracle.config_get("set-max-intset-entries")["set-max-intset-entries"])
-    commons.list_max_size = int(oracle.config_get("list-max-listpack-size")["list-max-listpack-size"])
+    limits = oracle.config_get("*max*")
+    commons.hash_max_entries = int(limits["hash-max-listpack-entries"] or 0)
+    commons.zset_max_entries = int(limits["zset-max-listpack-entries"] or 0)
+    commons.set_max_intset_entries = int(limits["set-max-intset-entries"] or 0)
+    commons.list_max_size = int(limits["list-max-listpack-size"] or 0)
     return keyspace.databases[0]
 
 

@@ -207,9 +207,9 @@ def test_what_other_versions_wrote_is_read(commons: Commons, name: str) -> None:
     # It is a value like any other: it can be written and read again, and looked up.
     assert contents(load_payload(dump_payload(value), commons)) == expected
     if isinstance(value, Hash):
-        assert [value.get(field) for field in expected] == list(expected.values())  # type: ignore[union-attr]
+        assert [value.get(field) for field in expected] == list(expected.values())  # type: ignore[arg-type, union-attr]
     if isinstance(value, SortedSet):
-        assert [member for member, _ in value.items()] == sorted(expected, key=lambda m: (expected[m], m))  # type: ignore[index,arg-type]
+        assert [member for member, _ in value.items()] == sorted(expected, key=lambda m: (expected[m], m))  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", WRITTEN)
