@@ -197,12 +197,6 @@ class TestNoTouch:
         assert client.client_info()["flags"] == "N"
 
 
-class TestTracking:
-    def test_it_is_refused_rather_than_accepted_without_effect(self, client: redis.Redis) -> None:
-        with pytest.raises(redis.ResponseError, match="does not offer client-side caching"):
-            client.execute_command("CLIENT", "TRACKING", "ON")
-
-
 def test_help_names_every_subcommand(client: redis.Redis) -> None:
     lines = client.execute_command("CLIENT", "HELP")
     for name in (

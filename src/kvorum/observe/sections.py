@@ -221,11 +221,13 @@ def stats(server: ServerContext) -> Fields:
         "pubsub_channels": len(server.pubsub.channels),
         "pubsub_patterns": len(server.pubsub.patterns),
         "pubsubshard_channels": len(server.pubsub.shard_channels),
+        "latest_fork_usec": 0,
+        "total_forks": 0,
+        "migrate_cached_sockets": len(server.migration),
         **_nothing_of_the_kind(),
         "tracking_total_keys": server.tracking.keys,
         "tracking_total_items": server.tracking.items,
         "tracking_total_prefixes": len(server.tracking.prefixes),
-        "migrate_cached_sockets": len(server.migration),
         "unexpected_error_replies": 0,
         "total_error_replies": statistics.error_replies,
         "dump_payload_sanitizations": 0,
@@ -243,11 +245,9 @@ def _kibi_per_second(server: ServerContext, counter: str) -> str:
 
 
 def _nothing_of_the_kind() -> Fields:
-    """Counters of what this server does not do: forks, defragmentation."""
+    """Counters of what this server does not do."""
     return dict.fromkeys(
         (
-            "latest_fork_usec",
-            "total_forks",
             "slave_expires_tracked_keys",
             "active_defrag_hits",
             "active_defrag_misses",
