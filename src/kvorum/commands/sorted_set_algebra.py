@@ -214,10 +214,7 @@ def reply_with(call: Call, items: dict[bytes, float], with_scores: bool) -> obje
 def store(call: Call, key: bytes, items: dict[bytes, float], event: bytes) -> int:
     """Make a result the value of a key; without any members the key is removed."""
     if items:
-        made = SortedSet(call.keyspace.commons)
-        for member, score in in_order(items):
-            made.add(member, score)
-        call.db.set_object(key, made)
+        call.db.set_object(key, SortedSet.from_items(call.keyspace.commons, in_order(items)))
         call.changed()
         call.modified(ZSET, event, key)
     elif call.db.delete(key):

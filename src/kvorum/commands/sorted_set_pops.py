@@ -199,6 +199,7 @@ def wait_for_one(call: Call, args: list[bytes], highest: bool) -> object:
     found = first_of(call, keys)
     if found is None:
         return call.block(keys, b"zset", timeout, NULL_ARRAY)
+    value: SortedSet
     key, value = found
     call.reply.array(3)
     call.reply.string(key)
@@ -211,6 +212,7 @@ def wait_for_one(call: Call, args: list[bytes], highest: bool) -> object:
 
 def take_several(call: Call, found: tuple[bytes, SortedSet], highest: bool, count: int) -> object:
     """The reply of ZMPOP and BZMPOP: the key and the pairs that were taken from it."""
+    value: SortedSet
     key, value = found
     count = min(count, len(value))
     call.reply.array(2)

@@ -257,10 +257,7 @@ def store_pairs(call: Call, pairs: list[tuple[bytes, float]]) -> int:
     """Make a sorted set of items, which are in order, at the first key of the request; without any the key is removed."""
     destination = call.arg(1)
     if pairs:
-        made = SortedSet(call.keyspace.commons)
-        for member, score in pairs:
-            made.add(member, score)
-        call.db.set_object(destination, made)
+        call.db.set_object(destination, SortedSet.from_items(call.keyspace.commons, pairs))
         call.changed()
         call.modified(ZSET, b"zrangestore", destination)
     elif call.db.delete(destination):

@@ -1,7 +1,8 @@
 """C side of the index of a sorted set; the essay is in ``score_tree.pyx``."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcmp
 
-from kvorum.keyspace.entry cimport Entry
+from kvorum.keyspace.entry cimport Entry, key_of
 from kvorum.keyspace.slab cimport Heap
 
 cdef enum:
@@ -67,7 +68,25 @@ cdef inline Entry* entry_at(Position* position) noexcept nogil:
     return position.leaf.entries[position.index]
 
 
-cdef int compare_bytes(const char* a, size_t a_size, const char* b, size_t b_size) noexcept nogil
+cdef inline int compare_bytes(const char* a, size_t a_size, const char* b, size_t b_size) noexcept nogil:
+    """The order of members."""
+    cdef int order = memcmp(a, b, min(a_size, b_size))
+    if order:
+        return order
+    return (a_size > b_size) - (a_size < b_size)
+
+
+cdef inline bint is_before(double score, Entry* entry, Bound* bound) noexcept nogil:
+    """Whether an item stands before a place."""
+    cdef int order
+    if bound.by_score and score != bound.score:
+        return score < bound.score
+    if bound.data == NULL:
+        return bound.after
+    order = compare_bytes(key_of(entry), entry.key_size, bound.data, bound.size)
+    return order < 0 or (order == 0 and bound.after)
+
+
 cdef int insert_item(Heap* heap, ScoreTree* tree, double score, Entry* entry, int64_t* bytes) noexcept nogil
 cdef void remove_item(Heap* heap, ScoreTree* tree, double score, Entry* entry, int64_t* bytes) noexcept nogil
 cdef Entry* take_item(Heap* heap, ScoreTree* tree, uint64_t rank, double* score, int64_t* bytes) noexcept nogil

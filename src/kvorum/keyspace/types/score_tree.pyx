@@ -24,7 +24,7 @@ neighbours together are at least half a node suffices for a logarithmic height, 
 
 All nodes are 1 KiB of the keyspace's slab; ``bytes`` is the account that they are charged to.
 """
-from libc.string cimport memcmp, memcpy, memmove
+from libc.string cimport memcpy, memmove
 
 from kvorum.keyspace.entry cimport key_of
 from kvorum.keyspace.slab cimport give, room_of, take
@@ -40,25 +40,6 @@ cdef enum:
 cdef struct Step:               # of a descent: this node, by this child
     Inner* node
     uint64_t index
-
-
-cdef int compare_bytes(const char* a, size_t a_size, const char* b, size_t b_size) noexcept nogil:
-    """The order of members."""
-    cdef int order = memcmp(a, b, min(a_size, b_size))
-    if order:
-        return order
-    return (a_size > b_size) - (a_size < b_size)
-
-
-cdef inline bint is_before(double score, Entry* entry, Bound* bound) noexcept nogil:
-    """Whether an item stands before a place."""
-    cdef int order
-    if bound.by_score and score != bound.score:
-        return score < bound.score
-    if bound.data == NULL:
-        return bound.after
-    order = compare_bytes(key_of(entry), entry.key_size, bound.data, bound.size)
-    return order < 0 or (order == 0 and bound.after)
 
 
 cdef inline uint64_t items_before(double* scores, Entry** entries, uint64_t count, Bound* bound) noexcept nogil:

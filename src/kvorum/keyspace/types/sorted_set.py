@@ -7,10 +7,11 @@ Commands use the methods over Spans (here ``bytes``), which make no Python objec
 reply: ``change``, ``drop``, ``score_of``, ``rank_of``, ``by_rank``, ``between``, ``write_items``, ``remove_section``. What is
 rarer or needs the values themselves has Python's types: ``add``, ``remove``, ``score``, ``rank``, ``pairs``, ``items``, …
 
-A small sorted set is a listpack, a big one a hash table and a tree of the order; ``sorted_set.pyx`` and ``score_tree.pyx``
-tell how. A small one becomes big when it gets more members, or a longer one, than the limits of its ``Commons`` say, and never
-becomes small again. Redis calls the encoding of big ones ``skiplist`` by its own structure, and so OBJECT ENCODING has
-to; here it is a B+tree, which needs less than half the memory for the order, and fewer cache lines per search.
+A small sorted set is a listpack, which does not tell -0 from 0; a big one is a hash table and a tree of the order.
+``sorted_set.pyx`` and ``score_tree.pyx`` tell how. A small one becomes big when it gets more members, or a longer one, than
+the limits of its ``Commons`` say, and never becomes small again. Redis calls the encoding of big ones ``skiplist`` by its own
+structure, and so OBJECT ENCODING has to; here it is a B+tree, which needs less than half the memory for the order, and fewer
+cache lines per search.
 
 Here it is a dict and a sorted list: the oracle of the compiled twin.
 """
@@ -42,6 +43,7 @@ IF_GREATER = 4
 IF_LESS = 8
 INCREMENT = 16
 
+PACKED_WHOLE = 2.0**62
 OBJECT_BYTES = 64
 MEMBER_BYTES = 96
 
@@ -116,15 +118,23 @@ class SortedSet(Value):
         """The listpack of a small one, as DUMP has it."""
         if not self._small:
             return None
-        return pack(part for score, member in self._order for part in (member, format_double(score)))
+        return pack(part for score, member in self._order for part in (member, _packed_text(score)))
 
     @classmethod
     def from_packed(cls, commons: Commons, blob: bytes) -> SortedSet:
         """From a valid listpack, which need not be within the limits or in order; what is no score counts as 0."""
-        made = cls(commons)
         elements = unpack(blob)
-        for member, score in zip(elements[::2], elements[1::2], strict=False):
-            made.add(member, parse_float(score) or 0.0)
+        pairs = zip(elements[::2], elements[1::2], strict=False)
+        return cls.from_items(commons, [(member, parse_float(score) or 0.0) for member, score in pairs])
+
+    @classmethod
+    def from_items(cls, commons: Commons, items: list[tuple[bytes, float]]) -> SortedSet:
+        """Of items in any order, which is fastest if they are in that of a sorted set."""
+        made = cls(commons)
+        longest = max((len(member) for member, _ in items), default=0)
+        made._small = len(items) <= commons.zset_max_entries and longest <= commons.zset_max_value
+        for member, score in items:
+            made.add(member, score)
         return made
 
     # ---- At a key
@@ -172,10 +182,12 @@ class SortedSet(Value):
         return Change(False, True, False, score)
 
     def _insert(self, member: bytes, score: float) -> None:
+        if len(self._order) >= self.commons.zset_max_entries or len(member) > self.commons.zset_max_value:
+            self._small = False
+        if self._small:
+            score += 0.0  # a listpack has no -0
         insort(self._order, (score, member))
         self._scores[member] = score
-        if len(self._order) > self.commons.zset_max_entries or len(member) > self.commons.zset_max_value:
-            self._small = False
 
     def _take(self, member: bytes) -> None:
         del self._order[bisect_left(self._order, (self._scores.pop(member), member))]
@@ -320,3 +332,8 @@ class SortedSet(Value):
     def check(self) -> None:
         """Raise an AssertionError unless the parts of the structure agree; for tests."""
         assert self._order == sorted((score, member) for member, score in self._scores.items())
+
+
+def _packed_text(score: float) -> bytes:
+    """A score in a listpack: whole numbers as integers, which reach further there than they are shown as such."""
+    return b"%d" % score if abs(score) <= PACKED_WHOLE and score == int(score) else format_double(score)

@@ -8,8 +8,8 @@ A change is made in the one that may lack memory first and undone there if the o
 The object is 64 bytes; listpack and ``Big`` are exclusive, and there is always one of them. Memory is counted as it was
 allocated, in O(1).
 
-Scores in a listpack stand in the text that replies show, or as the integer that has this text; so a reply in RESP2 copies them
-without looking at the number. ``from_packed`` sees to it that this holds for blobs from elsewhere.
+Scores in a listpack are integers if they are whole numbers, else the text that replies show; so a reply in RESP2 copies most
+of them as they stand. ``from_packed`` sees to it that this holds for blobs from elsewhere.
 
 No memory: the method raises MemoryError and the sorted set is as it was, if perhaps already a big one.
 """
@@ -73,6 +73,7 @@ from kvorum.keyspace.types.score_tree cimport (
     fault_in_tree,
     free_nodes,
     insert_item,
+    is_before,
     move_item,
     rank_of_bound,
     rank_of_item,
@@ -84,7 +85,7 @@ from kvorum.keyspace.types.score_tree cimport (
 )
 from kvorum.keyspace.types.sorted_set_ranges cimport Range, Ranges, Section
 from kvorum.keyspace.values cimport Value
-from kvorum.resp.numbers cimport DOUBLE_CHARACTERS, parse_double_text, write_double
+from kvorum.resp.numbers cimport DOUBLE_CHARACTERS, parse_double_text, write_double, write_integer
 from kvorum.resp.numbers import format_double
 from kvorum.resp.span cimport Span
 from kvorum.resp.writer cimport Writer
@@ -95,6 +96,8 @@ cdef enum:
     VISITS_PER_ITEM = 10        # a scan looks at so many buckets per member that it was asked for
 
 cdef long long OBJECT_BYTES
+cdef int64_t WHOLE_LIMIT = 1000000000000000
+cdef double PACKED_WHOLE = 4611686018427387904.0     # whole numbers up to this are integers in a listpack
 
 
 cdef inline Span span_of(bytes text):
@@ -128,6 +131,18 @@ cdef inline double packed_score(const unsigned char* p) noexcept nogil:
     if element.data == NULL:
         return <double>element.number
     return element_score(&element)
+
+
+cdef inline bint is_shown_whole(int64_t number) noexcept nogil:
+    """Whether a score of this size is shown as an integer."""
+    return -WHOLE_LIMIT < number < WHOLE_LIMIT
+
+
+cdef int packed_text(char* out, double score) noexcept nogil:
+    """A score in a listpack, at most DOUBLE_CHARACTERS; returns the length. Whole numbers lose the sign of -0."""
+    if -PACKED_WHOLE <= score <= PACKED_WHOLE and score == <double><int64_t>score:
+        return write_integer(out, <int64_t>score)
+    return write_double(out, score)
 
 
 # Items of listpacks; p is where the member stands
@@ -184,7 +199,7 @@ cdef tuple pair_of(Entry* entry, double score):
 cdef unsigned char* put_packed(unsigned char* lp, unsigned char* p, Span member, double score) noexcept nogil:
     """Insert an item before p, which may be the end; NULL: no memory, the old listpack is as it was."""
     cdef char text[DOUBLE_CHARACTERS]
-    return lp_insert_pair(lp, member.data, member.size, text, write_double(text, score), p)
+    return lp_insert_pair(lp, member.data, member.size, text, packed_text(text, score), p)
 
 
 @cython.final
@@ -265,22 +280,34 @@ cdef class SortedSet(Value):
 
     @classmethod
     def from_packed(cls, Commons commons not None, bytes blob not None):
-        cdef SortedSet made = SortedSet(commons)
+        cdef SortedSet made
+        cdef list items = []
         cdef unsigned char* lp = lp_from(PyBytes_AS_STRING(blob), PyBytes_GET_SIZE(blob))
         cdef unsigned char* p
         if lp == NULL:
             raise MemoryError
-        if is_own(lp, commons):
-            lp_free(made.lp)
-            made.lp = lp
-            return made
         try:
+            if is_own(lp, commons):
+                made = SortedSet(commons)
+                lp_free(made.lp)
+                made.lp = lp
+                lp = NULL
+                return made
             p = lp_begin(lp)
             while not lp_ends(p) and not lp_ends(lp_skip(p)):
-                made.add(*pair_at(p))
+                items.append(pair_at(p))
                 p = next_item(p)
         finally:
             lp_free(lp)
+        return cls.from_items(commons, items)
+
+    @classmethod
+    def from_items(cls, Commons commons not None, list items not None):
+        cdef SortedSet made = SortedSet(commons)
+        if len(items) > commons.zset_max_entries or any(len(item[0]) > commons.zset_max_value for item in items):
+            made.convert()
+        for member, score in items:
+            made.add(member, score)
         return made
 
     # ---- At a key
@@ -368,7 +395,7 @@ cdef class SortedSet(Value):
         if (p == lp_begin(self.lp) or packed_is_before(item_before(p), &bound)) and (
             lp_ends(following) or not packed_is_before(following, &bound)
         ):
-            grown = lp_replace(self.lp, &value, text, write_double(text, score))
+            grown = lp_replace(self.lp, &value, text, packed_text(text, score))
             if grown == NULL:
                 raise MemoryError
             self.lp = grown
@@ -501,8 +528,18 @@ cdef class SortedSet(Value):
 
     cdef Section between(self, Range ends, bint reverse) noexcept:
         cdef Section section
+        cdef Position first, last
         if self.lp != NULL:
             return self.section_packed(&ends, reverse)
+        if self.big.tree.count == 0:
+            return Ranges.nothing()
+        if not ends.low.by_score:
+            first = select_rank(&self.big.tree, 0)
+            last = select_rank(&self.big.tree, self.big.tree.count - 1)
+            if is_before(score_at(&last), entry_at(&last), &ends.low) or not (
+                is_before(score_at(&first), entry_at(&first), &ends.high)
+            ):
+                return Ranges.nothing()
         section.first = rank_of_bound(&self.big.tree, &ends.low)
         section.length = rank_of_bound(&self.big.tree, &ends.high) - section.first
         if section.length < 0:
@@ -561,8 +598,6 @@ cdef class SortedSet(Value):
         p = lp_seek(self.lp, 2 * (section.first + section.length - 1 if reverse else section.first))
         if not scores and not reverse:
             return write_elements(writer, p, <uint32_t>section.length, 1)
-        if not paired and not reverse and writer.protocol == 2:
-            return write_elements(writer, p, <uint32_t>(2 * section.length), 0)
         for i in range(section.length):
             size = lp_get(p, &member)
             if paired:
@@ -570,7 +605,7 @@ cdef class SortedSet(Value):
             write_element(writer, &member)
             if scores:
                 lp_get(p + size, &score)
-                if writer.protocol == 2:
+                if writer.protocol == 2 and (score.data != NULL or is_shown_whole(score.number)):
                     write_element(writer, &score)
                 else:
                     writer.double(element_score(&score))
@@ -792,7 +827,7 @@ cdef bint is_own(const unsigned char* lp, Commons commons):
         lp_get(lp_skip(p), &element)
         bound.score = element_score(&element)
         size = element_text(&element, room, &text)
-        if size != <uint32_t>write_double(number, bound.score) or memcmp(text, number, size) != 0:
+        if size != <uint32_t>packed_text(number, bound.score) or memcmp(text, number, size) != 0:
             return False
         lp_get(p, &element)
         bound.size = element_text(&element, room, &text)
