@@ -8,6 +8,7 @@ crashes a target is written beside them, and belongs into a regression test.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,9 @@ def main(seconds: int) -> int:
             f"-artifact_prefix={corpus}-",
             str(corpus),
         ]
-        found += subprocess.run(command, cwd=ROOT, check=False).returncode != 0
+        # What targets share with tests stands in ``tests``.
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        found += subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode != 0
     print(f"{len(targets) - found} passed, {found} failed")
     return found
 
