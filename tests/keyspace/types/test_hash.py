@@ -18,8 +18,12 @@ from kvorum.keyspace.types import listpack
 from kvorum.observe.digest import Digest
 from kvorum.resp.writer import Writer
 from kvorum.testing.twins import load_plain
+from tests.differential.wire import read_reply
 
 TWINS = {"compiled": compiled, "plain": load_plain("kvorum.keyspace.types.hash")}
+
+# With KVORUM_PLAIN=1 both twins are the plain one, which has no memory of its own to account for.
+only_compiled = pytest.mark.skipif(compiled.__file__.endswith(".py"), reason="needs the compiled hash")
 
 MAX_VALUE = 10
 FIELDS = st.sampled_from([b"", b"a", b"bb", b"1", b"01", b"-7", b"exactly-10", b"longer-than-10"]) | st.integers(
@@ -58,7 +62,14 @@ def numbered(count: int) -> dict[bytes, bytes]:
 def written(value: Any, fields: bool, values: bool) -> list[bytes]:
     writer = Writer()
     value.write_all(writer, fields, values)
-    return writer.getvalue().split(b"\r\n")[1::2]
+    reply = writer.getvalue()
+    texts, at = [], 0
+    while at < len(reply):
+        found = read_reply(reply, at)
+        assert found is not None
+        texts.append(found[0].value or b"")
+        at = found[1]
+    return texts
 
 
 class Machine(RuleBasedStateMachine):
@@ -177,6 +188,7 @@ class Machine(RuleBasedStateMachine):
 class CompiledMachine(Machine):
     twin = TWINS["compiled"]
 
+    @precondition(lambda self: not compiled.__file__.endswith(".py"))
     @invariant()
     def memory_is_near_the_content(self) -> None:
         content = sum(len(field) + len(value) for field, value in self.model.items())
@@ -277,7 +289,7 @@ def test_a_scan_begun_in_a_table_may_end_in_a_copy(twin: ModuleType) -> None:
     assert seen == numbered(500)
 
 
-@pytest.mark.parametrize("count", [100, 500, 1000])
+@pytest.mark.parametrize("count", [100, 500])
 def test_every_field_is_drawn_equally_often(twin: ModuleType, count: int) -> None:
     """Counts of a multinomial draw lie within six standard deviations with all but one in some ten million."""
     made = filled(twin, numbered(count))
@@ -302,7 +314,7 @@ def test_an_empty_hash_has_nothing_to_draw(twin: ModuleType) -> None:
 def test_a_table_is_released_in_steps(twin: ModuleType) -> None:
     made = filled(twin, numbered(5000))
     sizes = [made.used_bytes()]
-    steps = []
+    steps: list[int] = []
     while step := made.release_some(500):
         steps.append(step)
         sizes.append(made.used_bytes())
@@ -312,6 +324,7 @@ def test_a_table_is_released_in_steps(twin: ModuleType) -> None:
     assert filled(twin, numbered(5)).release_some(10) == 0
 
 
+@only_compiled
 def test_memory_is_what_was_allocated() -> None:
     made = filled(compiled, numbered(100))
     packed = made.packed()
