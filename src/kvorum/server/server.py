@@ -174,7 +174,8 @@ class AsyncServer:
             (("maxmemory", "maxmemory-clients"), self._apply_client_limit),
             (("notify-keyspace-events", "tracking-table-max-keys"), self._apply_messages),
             (("hash-max-listpack-entries", "hash-max-listpack-value", "list-max-listpack-size", "list-compress-depth",
-              "set-max-intset-entries", "zset-max-listpack-entries", "zset-max-listpack-value"), self._apply_encodings),
+              "set-max-intset-entries", "set-max-listpack-entries", "set-max-listpack-value",
+              "zset-max-listpack-entries", "zset-max-listpack-value"), self._apply_encodings),
         ):  # fmt: skip
             apply(self.config)
             for name in names:
@@ -217,6 +218,8 @@ class AsyncServer:
         commons.list_max_size = config.list_max_listpack_size
         commons.list_compress_depth = config.list_compress_depth
         commons.set_max_intset_entries = config.set_max_intset_entries
+        commons.set_max_listpack_entries = config.set_max_listpack_entries
+        commons.set_max_listpack_value = config.set_max_listpack_value
         commons.zset_max_entries = config.zset_max_listpack_entries
         commons.zset_max_value = config.zset_max_listpack_value
 

@@ -7,8 +7,9 @@ A set is kept in one of three forms, the smallest that its members allow:
 * a hash table.
 
 Seen from outside it is as in Redis 7.0, which has no listpacks of sets: the second form calls itself ``hashtable`` like
-the third, and its limits are no options. A set moves on to the next form when a member does not fit, and never back, but
-that SPOP of most members leaves a new set of the few that stay, as in Redis.
+the third. The options of its limits are those of Redis 7.2; here they decide about memory only. A set moves on to the
+next form when a member does not fit, and never back, but that SPOP of most members leaves a new set of the few that stay,
+as in Redis.
 
 Invariants: no member is there twice, and a set in the second form has no member that is longer than its limit. A set that
 becomes empty is its caller's to remove. Scanning has Redis' guarantee: a member that is there from the first call to the
