@@ -391,7 +391,7 @@ class Options:
     list_compress_depth = Integer(0, 0, INT_MAX, "Nodes at each end of a list that stay uncompressed.", effect=NONE)
     set_max_intset_entries = Integer(512, 0, LONG_MAX, "Members up to which a set of integers is an intset.")
     set_max_listpack_entries = Integer(
-        128, 0, LONG_MAX, "Members up to which another set is kept compactly; it is reported as a hashtable all the same."
+        128, 0, LONG_MAX, "Members up to which another set is kept compactly, reported as a hashtable."
     )
     set_max_listpack_value = Integer(64, 0, LONG_MAX, "Longest member for that.")
     zset_max_listpack_entries = Integer(
