@@ -214,7 +214,9 @@ def reply_with(call: Call, items: dict[bytes, float], with_scores: bool) -> obje
 def store(call: Call, key: bytes, items: dict[bytes, float], event: bytes) -> int:
     """Make a result the value of a key; without any members the key is removed."""
     if items:
-        call.db.set_object(key, SortedSet.from_items(call.keyspace.commons, in_order(items)))
+        commons = call.keyspace.commons
+        big = len(items) > commons.zset_max_entries or max(map(len, items)) > commons.zset_max_value
+        call.db.set_object(key, SortedSet.from_items(commons, in_order(items), big))
         call.changed()
         call.modified(ZSET, event, key)
     elif call.db.delete(key):

@@ -245,7 +245,8 @@ def show_range(call: Call, storing: bool, by_score: bool, by_member: bool, rever
         else:
             section = Ranges.limited(value.between(ends, reverse), offset, count, reverse)
     if storing:
-        return store_pairs(call, [] if value is None else value.pairs(section.first, section.length))
+        pairs = [] if value is None else value.pairs(section.first, section.length)
+        return store_pairs(call, pairs, not by_score and not by_member)
     flat = with_scores and call.reply.protocol == 2
     call.reply.array(2 * section.length if flat else section.length)
     if value is not None:
@@ -253,11 +254,16 @@ def show_range(call: Call, storing: bool, by_score: bool, by_member: bool, rever
     return WRITTEN
 
 
-def store_pairs(call: Call, pairs: list[tuple[bytes, float]]) -> int:
-    """Make a sorted set of items, which are in order, at the first key of the request; without any the key is removed."""
+def store_pairs(call: Call, pairs: list[tuple[bytes, float]], by_rank: bool) -> int:
+    """Make a sorted set of items, which are in order, at the first key of the request; without any the key is removed.
+
+    Redis knows beforehand whether it will be big only by ranks; what was added to a small one has lost the sign of -0.
+    """
     destination = call.arg(1)
     if pairs:
-        call.db.set_object(destination, SortedSet.from_items(call.keyspace.commons, pairs))
+        commons = call.keyspace.commons
+        big = by_rank and len(pairs) > commons.zset_max_entries
+        call.db.set_object(destination, SortedSet.from_items(commons, pairs, big))
         call.changed()
         call.modified(ZSET, b"zrangestore", destination)
     elif call.db.delete(destination):

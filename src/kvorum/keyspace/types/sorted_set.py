@@ -128,11 +128,10 @@ class SortedSet(Value):
         return cls.from_items(commons, [(member, parse_float(score) or 0.0) for member, score in pairs])
 
     @classmethod
-    def from_items(cls, commons: Commons, items: list[tuple[bytes, float]]) -> SortedSet:
-        """Of items in any order, which is fastest if they are in that of a sorted set."""
+    def from_items(cls, commons: Commons, items: list[tuple[bytes, float]], big: bool = False) -> SortedSet:
+        """Of items in any order, which is fastest if they are in that of a sorted set; ``big``: from the beginning."""
         made = cls(commons)
-        longest = max((len(member) for member, _ in items), default=0)
-        made._small = len(items) <= commons.zset_max_entries and longest <= commons.zset_max_value
+        made._small = not big
         for member, score in items:
             made.add(member, score)
         return made

@@ -302,9 +302,9 @@ cdef class SortedSet(Value):
         return cls.from_items(commons, items)
 
     @classmethod
-    def from_items(cls, Commons commons not None, list items not None):
+    def from_items(cls, Commons commons not None, list items not None, bint big=False):
         cdef SortedSet made = SortedSet(commons)
-        if len(items) > commons.zset_max_entries or any(len(item[0]) > commons.zset_max_value for item in items):
+        if big:
             made.convert()
         for member, score in items:
             made.add(member, score)
