@@ -395,12 +395,9 @@ class Options:
     )
     set_max_listpack_value = Integer(64, 0, LONG_MAX, "Longest member for that.")
     zset_max_listpack_entries = Integer(
-        128, 0, LONG_MAX, "Members up to which a sorted set is reported as a listpack.", effect=LATER,
-        aliases=("zset-max-ziplist-entries",),
-    )  # fmt: skip
-    zset_max_listpack_value = Memory(
-        64, 0, LONG_MAX, "Longest member for that.", effect=LATER, aliases=("zset-max-ziplist-value",)
+        128, 0, LONG_MAX, "Members up to which a sorted set is a listpack.", aliases=("zset-max-ziplist-entries",)
     )
+    zset_max_listpack_value = Memory(64, 0, LONG_MAX, "Longest member for that.", aliases=("zset-max-ziplist-value",))
     hll_sparse_max_bytes = Memory(3000, 0, LONG_MAX, "Size up to which a HyperLogLog stays sparse.", effect=LATER)
     stream_node_max_bytes = Memory(4096, 0, LONG_MAX, "Size of a stream's nodes; 0: no limit.", effect=LATER)
     stream_node_max_entries = Integer(100, 0, LONG_MAX, "Entries in a stream's node; 0: no limit.", effect=LATER)
