@@ -80,9 +80,14 @@ class Watches:
             session.watch_broken = True
 
     def touch_all(self, databases: Iterable[int]) -> None:
-        """These databases are about to be emptied or exchanged: keys that are there, or will be, are modified."""
+        """These databases are about to be emptied or exchanged: keys that are there, or will be, are modified. A key that has
+        expired is not there; it goes before it could come in the place of one that a client saw absent."""
         indexes = tuple(databases)
         for (database, key), sessions in self._watchers.items():
-            if database in indexes and any(self.keyspace.databases[index].peek(key) is not None for index in indexes):
+            if database not in indexes:
+                continue
+            for index in indexes:
+                self.keyspace.databases[index].expire_if_due(key)
+            if any(self.keyspace.databases[index].peek(key) is not None for index in indexes):
                 for session in sessions:
                     session.watch_broken = True
