@@ -91,6 +91,23 @@ def test_the_option_of_the_form(pair: Pair) -> None:
         pair.ask("config set set-max-intset-entries 512")
 
 
+def test_the_options_of_the_compact_form(pair: Pair) -> None:
+    """Options of Redis 7.2: a small set of strings costs less while they allow it."""
+    kvorum = pair.kvorum
+    costs = []
+    try:
+        for entries, value in ((20, 10), (19, 10), (20, 9)):
+            kvorum.ask(b"CONFIG", b"SET", b"set-max-listpack-entries", b"%d" % entries)
+            kvorum.ask(b"CONFIG", b"SET", b"set-max-listpack-value", b"%d" % value)
+            kvorum.ask(b"DEL", b"s")
+            kvorum.ask(b"SADD", b"s", b"exactly-10", *numbered(19))
+            assert kvorum.ask(b"OBJECT", b"ENCODING", b"s").value == b"hashtable"
+            costs.append(kvorum.ask(b"MEMORY", b"USAGE", b"s").integer or 0)
+    finally:
+        kvorum.ask(b"CONFIG", b"SET", b"set-max-listpack-entries", b"128", b"set-max-listpack-value", b"64")
+    assert 0 < 2 * costs[0] < costs[1] == costs[2]
+
+
 def numbered(count: int, prefix: str = "member:") -> list[bytes]:
     return [b"%s%d" % (prefix.encode(), number) for number in range(count)]
 

@@ -298,30 +298,34 @@ def test_a_small_set_is_freed_as_a_whole(twin: ModuleType) -> None:
 # Chance
 
 
-@pytest.mark.parametrize("members", [numbered(20, b""), numbered(20), numbered(200), numbered(2500)], ids=len)
-def test_random_members_have_the_same_chance(twin: ModuleType, members: list[bytes]) -> None:
-    if twin is not compiled and len(members) > 200:
-        pytest.skip("the plain twin is uniform by construction, and slow")
-    made = filled(twin, members)
-    draws = 40 * len(members)
-    found = Counter(made.random() for _ in range(draws))
-    assert set(found) <= set(members)
-    spread = sum((found[member] - 40) ** 2 / 40 for member in members)
+def spread(found: Counter[bytes], members: list[bytes]) -> float:
+    """How far the counts are from equal ones, in standard deviations of chi square."""
+    expected = found.total() / len(members)
+    square = sum((found[member] - expected) ** 2 / expected for member in members)
     freedom = len(members) - 1
-    assert spread < freedom + 6 * (2 * freedom) ** 0.5
+    return float((square - freedom) / (2 * freedom) ** 0.5)
+
+
+@pytest.mark.parametrize("members", [numbered(20, b""), numbered(20), numbered(200)], ids=len)
+def test_random_members_have_the_same_chance(twin: ModuleType, members: list[bytes]) -> None:
+    made = filled(twin, members)
+    found = Counter(made.random() for _ in range(40 * len(members)))
+    assert set(found) <= set(members)
+    assert spread(found, members) < 6
+
+
+def test_random_members_of_a_set_of_several_segments_have_the_same_chance() -> None:
+    members = numbered(2500)
+    made = filled(compiled, members)
+    assert spread(Counter(made.random() for _ in range(100_000)), members) < 6
 
 
 @pytest.mark.parametrize("members", [numbered(60, b""), numbered(60), numbered(600)], ids=len)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
 def test_samples_have_no_favourites(twin: ModuleType, members: list[bytes], share: float) -> None:
     made = filled(twin, members)
-    size = int(len(members) * share)
-    rounds = 200
-    found = Counter(member for _ in range(rounds) for member in made.sample(size))
-    expected = rounds * size / len(members)
-    spread = sum((found[member] - expected) ** 2 / expected for member in members)
-    freedom = len(members) - 1
-    assert spread < freedom + 6 * (2 * freedom) ** 0.5
+    found = Counter(member for _ in range(200) for member in made.sample(int(len(members) * share)))
+    assert spread(found, members) < 6
 
 
 def test_random_members_may_repeat_up_to_a_limit(twin: ModuleType) -> None:
