@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 CURSOR_SHIFT = 11  # a cursor is the hash without so many low bits: it stays below 2**53
 POP_SHARE = 5  # when less than a fifth as many stay as are popped, those that stay are moved
 OBJECT_BYTES = 48
-BLOCK_BYTES = 16  # of a form, in this twin's rough accounting
+BLOCK_BYTES = 16  # in this twin's rough accounting
+ENTRY_BYTES = 32
 INTSET_LIMIT = 1 << 28
 
 
@@ -51,6 +52,7 @@ class Set(Value):
         self.commons = commons
         self._members: dict[bytes, None] = {}
         self._integers = True
+        self._table = False
         self._width = 2  # of the intset that it would be
         self._bytes = 0
 
@@ -58,7 +60,8 @@ class Set(Value):
 
     def used_bytes(self) -> int:
         """What it costs; in this twin roughly."""
-        return OBJECT_BYTES + (BLOCK_BYTES + self._bytes if self._members else 0)
+        entries = ENTRY_BYTES * len(self) if self._table else 0
+        return OBJECT_BYTES + (BLOCK_BYTES + self._bytes + entries if self._members else 0)
 
     def encoding(self) -> bytes:
         """``intset`` or ``hashtable``."""
@@ -66,7 +69,7 @@ class Set(Value):
 
     def elements(self) -> int:
         """How many parts would have to be freed."""
-        return 1 if self._integers else max(1, len(self))
+        return max(1, len(self)) if self._table else 1
 
     def size(self) -> int:
         """How many members."""
@@ -79,12 +82,13 @@ class Set(Value):
         """An independent set with the same members, kept in the same way."""
         copied = type(self)(self.commons)
         copied._members = dict(self._members)
-        copied._integers, copied._width, copied._bytes = self._integers, self._width, self._bytes
+        copied._integers, copied._table = self._integers, self._table
+        copied._width, copied._bytes = self._width, self._bytes
         return copied
 
     def release_some(self, budget: int) -> int:
         """Let go of up to ``budget`` members of a set that nobody uses any more; how many."""
-        gone = [] if self._integers else list(islice(self._members, budget))
+        gone = list(islice(self._members, budget)) if self._table else []
         for member in gone:
             self.remove(member)
         return len(gone)
@@ -109,6 +113,7 @@ class Set(Value):
             made._keep(b"%d" % number)
         made._width = blob[0]
         made._integers = len(numbers) <= commons.set_max_intset_entries
+        made._table = not made._integers
         return made
 
     # One member
@@ -123,8 +128,11 @@ class Set(Value):
         else:
             self._width = pack_intset([number], self._width)[0]
         self._keep(member)
-        if len(self) > min(self.commons.set_max_intset_entries, INTSET_LIMIT):
+        commons = self.commons
+        if len(self) > min(commons.set_max_intset_entries, INTSET_LIMIT):
             self._integers = False
+        if len(self) > commons.set_max_listpack_entries or len(member) > commons.set_max_listpack_value:
+            self._table |= not self._integers
         return True
 
     def _keep(self, member: bytes) -> None:
@@ -178,7 +186,7 @@ class Set(Value):
 
         A small set is returned whole.
         """
-        if self._integers:
+        if not self._table:
             return 0, self._listed()
         places = sorted((key_hash(member, self.commons.hash_seed) >> CURSOR_SHIFT, member) for member in self._members)
         page = [member for place, member in places if place >= cursor][: max(1, count)]
@@ -210,7 +218,7 @@ class Set(Value):
             fresh = Set(self.commons)
             for member in self._members:
                 fresh.add(member)
-            self._integers, self._width = fresh._integers, fresh._width
+            self._integers, self._table, self._width = fresh._integers, fresh._table, fresh._width
         return popped
 
     def sample(self, count: int) -> list[bytes]:
