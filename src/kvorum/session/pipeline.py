@@ -320,9 +320,9 @@ class Pipeline:
         """Answer with an error; nothing was executed."""
         if session.transaction is not None:
             session.transaction.aborted = True
-            if command is not None and command.name == b"exec":
-                session.end_transaction()
-                message = errors.ABORTED_BECAUSE_OF + message.removeprefix(b"ERR ")
+        if command is not None and command.name == b"exec":  # also without MULTI, as Redis words it
+            session.end_transaction()
+            message = errors.ABORTED_BECAUSE_OF + message.removeprefix(b"ERR ")
         if session.gates & (REPLY_SKIP | REPLY_SKIP_NEXT):
             session.gates &= ~(REPLY_SKIP | REPLY_SKIP_NEXT)
             session.unmute()
