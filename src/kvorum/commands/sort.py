@@ -1,6 +1,6 @@
 """SORT and SORT_RO: the elements of a list, set or sorted set in an order of their own or of other keys.
 
-Weights are computed once per element; the sorting itself is Python's ``list.sort``, which compares floats and bytes in C.
+Weights are computed once per element; the sorting itself is Python's, which compares floats and bytes in C.
 By numbers the order is total: elements of the same weight stand in the order of their bytes. By texts of other keys
 (``ALPHA`` with ``BY``) elements of the same weight stay as they were, and those without a weight come first.
 
@@ -11,9 +11,8 @@ Effects follow redis-server 7.0.15: SORT with STORE is its own effect, word for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from kvorum import errors
@@ -156,10 +155,14 @@ class Lookup:
             return element
         if self.constant:
             return None
-        value = database.get(self._prefix + element + self._suffix)
-        if self._field is None:
-            return value if isinstance(value, bytes) else None
-        return value.get(self._field) if isinstance(value, Hash) else None
+        key = self._prefix + element + self._suffix
+        if self._field is not None:
+            value = database.get(key)
+            return value.get(self._field) if isinstance(value, Hash) else None
+        try:
+            return database.get_string(key)
+        except WrongTypeError:
+            return None
 
 
 @dataclass(slots=True)
@@ -232,7 +235,7 @@ def sorted_result(call: Call, key: bytes, order: Order) -> list[bytes | None]:
         if order.descending and not isinstance(value, Set):
             elements.reverse()
     else:
-        elements = put_in_order(call.db, elements, order)
+        put_in_order(call.db, elements, order)
     start, end = order.bounds(len(elements))
     chosen = elements[start:end]
     if not order.get:
@@ -251,20 +254,36 @@ def elements_of(value: object) -> list[bytes]:
     raise WrongTypeError
 
 
-def put_in_order(database: Database, elements: list[bytes], order: Order) -> list[bytes]:
-    """The elements sorted."""
-    by = order.by
-    if order.alphabetical and by is None:
-        elements.sort(reverse=order.descending)
-        return elements
-    found: Sequence[bytes | None] = elements if by is None else [by.find(database, element) for element in elements]
-    if order.alphabetical:
-        texts = [(text is not None, text or b"") for text in found]
-        ordered = sorted(zip(texts, elements, strict=True), key=itemgetter(0), reverse=order.descending)
-        return [element for _, element in ordered]
-    weighed = list(zip(map(weight, found), elements, strict=True))
-    weighed.sort(reverse=order.descending)
-    return [element for _, element in weighed]
+def put_in_order(database: Database, elements: list[bytes], order: Order) -> None:
+    """Sort the elements in place."""
+    by, descending = order.by, order.descending
+    if by is not None:
+        found = {element: by.find(database, element) for element in elements}
+        if order.alphabetical:
+            texts = {element: (text is not None, text or b"") for element, text in found.items()}
+            elements.sort(key=texts.__getitem__, reverse=descending)
+        else:
+            weights = {element: weight(text) for element, text in found.items()}
+            elements.sort(key=weights.__getitem__, reverse=descending)
+            sort_equals(elements, weights.__getitem__, descending)
+    elif order.alphabetical:
+        elements.sort(reverse=descending)
+    else:
+        elements.sort(key=weight, reverse=descending)
+        sort_equals(elements, weight, descending)
+
+
+def sort_equals(elements: list[bytes], weigh: Callable[[bytes], float], descending: bool) -> None:
+    """Sort neighbours of the same weight by their bytes. Floats alone sort several times faster than pairs would."""
+    start = 0
+    common = None
+    for place, element in enumerate(elements):
+        current = weigh(element)
+        if current != common:
+            if place - start > 1:
+                elements[start:place] = sorted(elements[start:place], reverse=descending)
+            start, common = place, current
+    elements[start:] = sorted(elements[start:], reverse=descending)
 
 
 def weight(text: bytes | None) -> float:
