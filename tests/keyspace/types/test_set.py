@@ -219,6 +219,17 @@ def test_a_set_of_integers_passes_its_limit(twin: ModuleType) -> None:
     assert list(made) == [b"0"]
 
 
+def test_a_limit_that_was_lowered_holds_for_new_members_only(twin: ModuleType) -> None:
+    shared = commons()
+    made = filled(twin, [b"1", b"2"], shared)
+    for limit in (1, 0):
+        shared.set_max_intset_entries = limit
+        assert not made.add(b"2")
+        assert made.encoding() == b"intset"
+    assert made.add(b"3")
+    assert made.encoding() == b"hashtable"
+
+
 @pytest.mark.parametrize("member", [b"", b"a", b"01", b"-0", b" 1", b"9223372036854775808", b"x" * 100_000])
 def test_what_is_no_integer_ends_an_intset(twin: ModuleType, member: bytes) -> None:
     made = filled(twin, [b"1", b"-9223372036854775808"])

@@ -356,7 +356,7 @@ cdef class Set(Value):
                     if block == NULL:
                         raise MemoryError
                     self.block = <size_t>block | INTEGERS
-                    if self.commons.set_max_intset_entries < 1:
+                    if changed and self.commons.set_max_intset_entries < 1:
                         self.make_strings(0)
                     return changed
                 write_text(probe)
