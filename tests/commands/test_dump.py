@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
+from typing import Any
 
 import pytest
+import redis
 
 from kvorum.testing.kvorum_server import KvorumServer
+from kvorum.testing.redis_server import RedisServer
 from tests.commands.observation import Pair
 from tests.differential.wire import Reply, Wire
 from tests.journal.rdb.encodings import binary_double, intset, length, payload, seal, string, strings, ziplist, zipmap
@@ -210,3 +214,43 @@ def test_debug_object_tells_how_long_the_value_is_in_a_file(pair: Pair, name: st
         for wire in (pair.kvorum, pair.redis)
     ]
     assert 0.9 * lengths[1] - 2 <= lengths[0] <= 1.1 * lengths[1] + 2
+
+
+EVENTFUL = [
+    [b"RPUSH", b"list", b"3", b"1", b"2"],
+    [b"RESTORE", b"k", b"0", HELLO],
+    [b"RESTORE", b"k", b"0", HELLO, b"REPLACE"],
+    [b"RESTORE", b"k", b"1", HELLO, b"ABSTTL", b"REPLACE"],
+    [b"RESTORE", b"k", b"1", HELLO, b"ABSTTL"],
+    [b"RESTORE", b"volatile", b"100000", HELLO],
+    [b"SORT", b"list", b"STORE", b"out"],
+    [b"SORT", b"list", b"STORE", b"out"],
+    [b"SORT", b"nothing", b"STORE", b"out"],
+    [b"SORT", b"nothing", b"STORE", b"out"],
+    [b"COPY", b"list", b"copy"],
+    [b"COPY", b"list", b"copy", b"REPLACE"],
+]
+
+
+def test_the_same_events_are_told(pair: Pair, debuggable_server: KvorumServer, redis_server: RedisServer) -> None:
+    told = []
+    for wire, server in ((pair.kvorum, debuggable_server), (pair.redis, redis_server)):
+        wire.ask(b"CONFIG", b"SET", b"notify-keyspace-events", b"KEAn")
+        try:
+            with redis.Redis(host=server.host, port=server.port) as client, client.pubsub() as listener:
+                listener.psubscribe("__keyevent@0__:*", "marker")
+                assert listener.get_message(timeout=10) is not None
+                assert listener.get_message(timeout=10) is not None
+                for words in EVENTFUL:
+                    wire.ask(*words)
+                client.publish("marker", "end")
+                messages = iter(listener.listen())
+                told.append([(found["channel"], found["data"]) for found in takewhile(is_event, messages)])
+        finally:
+            wire.ask(b"CONFIG", b"SET", b"notify-keyspace-events", b"")
+    assert told[0] == told[1]
+    assert (b"__keyevent@0__:sortstore", b"out") in told[0]
+
+
+def is_event(message: Any) -> bool:
+    return message["channel"] != b"marker"
