@@ -369,7 +369,9 @@ def stringmatch_test(call: Call, args: list[bytes]) -> Status:
 # Switches for parts that tests look at
 
 
-@subcommand("QUICKLIST-PACKED-THRESHOLD <size>", "From which size on list elements stand alone; 0: the default.", 1)
+@subcommand(
+    "QUICKLIST-PACKED-THRESHOLD <size>", "Accepted: here list-max-listpack-size decides which elements stand alone.", 1
+)
 def quicklist_packed_threshold(call: Call, args: list[bytes]) -> Status:
     size = parse_memory(args[0].decode("latin-1"))
     if size is None or size > PACKED_LIMIT_BYTES:
