@@ -15,7 +15,7 @@ from kvorum.testing.kvorum_server import KvorumServer
 from kvorum.testing.redis_server import RedisServer
 from kvorum.testing.replication_stream import Effect, ReplicationStream
 from tests.commands.conversation import conversations, encode
-from tests.differential.test_effects import LoggedEffects
+from tests.differential.effects import LoggedEffects
 from tests.differential.wire import Reply, Wire
 
 

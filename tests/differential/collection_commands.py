@@ -145,7 +145,9 @@ SORTED_SETS = [
     sequence("ZRANGE", SORTED_SET_KEY, RANGE_KIND, some(RANGE_OPTION, 0, 3)),
     sequence("ZRANGESTORE", SORTED_SET_KEY, SORTED_SET_KEY, RANGE_KIND, some(STORED_RANGE_OPTION, 0, 2)),
     sequence("ZREVRANGE", SORTED_SET_KEY, INDEX, INDEX, WITH_SCORES),
-    sequence(one_of("ZRANGEBYSCORE", "ZREVRANGEBYSCORE"), SORTED_SET_KEY, SCORE_BOUND, SCORE_BOUND, some(RANGE_OPTION, 0, 2)),
+    sequence(
+        one_of("ZRANGEBYSCORE", "ZREVRANGEBYSCORE"), SORTED_SET_KEY, SCORE_BOUND, SCORE_BOUND, some(RANGE_OPTION, 0, 2)
+    ),
     sequence(one_of("ZPOPMIN", "ZPOPMAX"), SORTED_SET_KEY, some(COUNT, 0, 1)),
     sequence("ZMPOP", NUMKEYS, some(SORTED_SET_KEY, 1, 3), one_of("MIN", "MAX", "what"), maybe("COUNT", COUNT)),
     sequence(one_of("BZPOPMIN", "BZPOPMAX"), some(SORTED_SET_KEY, 1, 3), TIMEOUT),
@@ -204,7 +206,9 @@ SORTING = [
     sequence(one_of("SORT", "SORT_RO"), SORTABLE_KEY, some(NUMERIC_ORDER, 0, 3), LOOKUPS),
     sequence(one_of("SORT", "SORT_RO"), SORTABLE_KEY, "ALPHA", some(TEXT_ORDER, 0, 3), LOOKUPS),
     sequence("SORT", SORTABLE_KEY, "BY", words(b"w_*", b"*->f1"), "ALPHA", LOOKUPS),
-    sequence("SORT", SORTABLE_KEY, one_of("ALPHA", sequence("BY", words(b"nosort", b"w_*"))), LOOKUPS, "STORE", LIST_KEY),
+    sequence(
+        "SORT", SORTABLE_KEY, one_of("ALPHA", sequence("BY", words(b"nosort", b"w_*"))), LOOKUPS, "STORE", LIST_KEY
+    ),
     sequence("SORT", SORTABLE_KEY, some(NUMERIC_ORDER, 0, 2), LOOKUPS, "STORE", KEY),
     sequence("SORT_RO", SORTABLE_KEY, words(b"STORE", b"BY", b"GET", b"LIMIT", b"what"), some(KEY, 0, 1)),
 ]

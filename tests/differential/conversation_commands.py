@@ -15,7 +15,7 @@ VALUE = words(b"a", b"b", b"c", b"1", b"2", b"")
 SCORE = words(b"0", b"1", b"2", b"-1.5", b"inf")
 SIDE = one_of("LEFT", "RIGHT")
 FOREVER = words(b"0", b"0", b"0", b"0.0")
-PARTY = words(b"<party 0>", b"<party 1>", b"<party 2>", b"<party 3>")
+PARTY = words(b"<party 0>", b"<party 1>", b"<party 2>")
 
 WAITING = [
     sequence(one_of("BLPOP", "BRPOP"), some(LIST, 1, 3), FOREVER),
@@ -100,7 +100,9 @@ TRACKING = [
     sequence("CLIENT", "TRACKING", "ON", some(one_of("NOLOOP", "OPTIN", "OPTOUT", "BCAST"), 0, 2)),
     sequence("CLIENT", "TRACKING", "ON", "BCAST", some(sequence("PREFIX", PREFIX), 0, 2), maybe("NOLOOP")),
     sequence("CLIENT", "TRACKING", "ON", "REDIRECT", PARTY, maybe(one_of("BCAST", "NOLOOP"))),
-    sequence("CLIENT", "TRACKING", "ON", one_of(sequence("PREFIX", PREFIX), sequence("REDIRECT", words(b"0", b"x", b"999")))),
+    sequence(
+        "CLIENT", "TRACKING", "ON", one_of(sequence("PREFIX", PREFIX), sequence("REDIRECT", words(b"0", b"x", b"999")))
+    ),
     sequence("CLIENT", "TRACKING", "OFF"),
     sequence("CLIENT", "CACHING", one_of("YES", "NO", "YES", "NO", "what")),
     sequence("CLIENT", "TRACKINGINFO"),
@@ -119,9 +121,7 @@ READING = [
     sequence("SINTERSTORE", KEY, words(b"s1"), words(b"s2")),
 ]
 
-ONE_WHO_WAITS = weighted(
-    (6, one_of(*WAITING)), (4, one_of(*FEEDING)), (2, one_of(*TRANSACTION)), (1, one_of(*READING))
-)
+ONE_WHO_WAITS = weighted((6, one_of(*WAITING)), (4, one_of(*FEEDING)), (2, one_of(*TRANSACTION)), (1, one_of(*READING)))
 # This one never waits: it could not be woken if everybody did. In a transaction nobody waits.
 ONE_WHO_FEEDS = weighted((8, one_of(*FEEDING)), (2, one_of(*TRANSACTION)))
 # Not in transactions: there Redis answers UNSUBSCRIBE with more replies than EXEC has announced.

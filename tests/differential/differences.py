@@ -186,9 +186,7 @@ DIFFERENCES = (
     Difference(names("RANDOMKEY"), "Chance.", _both_keys),
     Difference(names("CONFIG"), "The order of options is that of a hash table.", _subcommand(b"GET", _same_pairs)),
     *(
-        Difference(
-            names("PUBSUB"), "The order of channels is that of a hash table.", _subcommand(name, _same_items)
-        )
+        Difference(names("PUBSUB"), "The order of channels is that of a hash table.", _subcommand(name, _same_items))
         for name in (b"CHANNELS", b"SHARDCHANNELS")
     ),
     Difference(names("CLIENT"), "Each server numbers its own connections.", _subcommand(b"ID", _any_number)),

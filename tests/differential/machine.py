@@ -15,6 +15,8 @@ from tests.differential.wire import Reply, Wire
 
 DATABASES = (0, 1, 15)
 EVERY_KEY = [b"SCAN", b"0", b"COUNT", b"1000000"]
+# SORT of redis-server refuses numbers because of the error that an earlier command met when it converted one.
+CLEARS_ERRNO = [b"SSCAN", b"nobody's", b"0"]
 ENDS_OF_TRANSACTION = (b"EXEC", b"DISCARD", b"RESET")
 # Inside a transaction nothing can be asked before a command; and what the request refers to counts itself.
 UNFIT_FOR_TRANSACTIONS = frozenset({b"SPOP", b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER", b"DBSIZE"})
@@ -128,6 +130,8 @@ class Pair:
             yield question
         if name == b"DBSIZE":
             yield EVERY_KEY
+        if name in (b"SORT", b"SORT_RO"):
+            yield CLEARS_ERRNO
         yield command
         if name == b"RESET" and len(command) == 1:
             yield [b"HELLO", b"%d" % self.protocol]
@@ -207,11 +211,14 @@ class Pair:
         if theirs != ours:
             raise MismatchError(self.tell(f"redis: {theirs!r}\n  kvorum: {ours!r}\n  payload: {payload!r}"))
 
+    def leave_transaction(self) -> None:
+        """End the one that the last command left open."""
+        if self._in_transaction:
+            self.send(b"EXEC")
+
     def compare_states(self) -> None:
         """All keys of all databases that the commands use, with type, encoding, value and expiry; and both digests."""
-        for wire in (self.theirs, self.ours):
-            wire.ask_all([[b"DISCARD"], [b"UNWATCH"]])
-        self._in_transaction = False
+        self.leave_transaction()
         for index in DATABASES:
             theirs, ours = (self._state(wire, index) for wire in (self.theirs, self.ours))
             for key in sorted(theirs.keys() | ours.keys()):

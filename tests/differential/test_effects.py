@@ -2,145 +2,51 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from itertools import groupby, pairwise, zip_longest
+from collections.abc import Callable
 from random import Random
 
 import pytest
 
-import kvorum
-from kvorum.testing.redis_server import RedisServer
-from kvorum.testing.replication_stream import Effect, EffectReader, ReplicationStream
+from kvorum.testing.replication_stream import Effect
 from tests.differential.commands import DATA_COMMAND
-from tests.differential.differences import TOLERANCE_MS
-from tests.differential.machine import Pair
+from tests.differential.conversation import Conversation
+from tests.differential.conversation_commands import ONE_WHO_FEEDS, ONE_WHO_WAITS
+from tests.differential.effects import EffectPair
+from tests.differential.machine import LIMITS
+from tests.differential.seeds import seeds
 from tests.differential.wire import Wire
 
-WAIT_S = 20.0
-LEAST_TIME_MS = 10**12
-REMOVALS = (b"DEL", b"UNLINK")
+STEPS_BETWEEN = 40
 
 
-class LoggedEffects:
-    """A sink of a server in this process: collects what it logs until a marker comes."""
-
-    def __init__(self) -> None:
-        self._reader = EffectReader()
-        self._effects: list[Effect] = []
-        self._arrived = threading.Condition()
-
-    def __call__(self, batch: bytes) -> None:
-        with self._arrived:
-            self._effects += self._reader.feed(batch)
-            self._arrived.notify()
-
-    def take(self, marker: bytes) -> list[Effect]:
-        """Everything before the effect that has the marker as its last word; the marker is taken as well."""
-        with self._arrived:
-            assert self._arrived.wait_for(lambda: any(one.command[-1] == marker for one in self._effects), WAIT_S)
-            at = next(at for at, one in enumerate(self._effects) if one.command[-1] == marker)
-            taken, self._effects = self._effects[:at], self._effects[at + 1 :]
-        return taken
-
-
-class EffectPair:
-    """The same commands to both servers, and the effects of both."""
-
-    def __init__(self, pair: Pair, stream: ReplicationStream, logged: LoggedEffects) -> None:
-        self.pair = pair
-        self._stream = stream
-        self._logged = logged
-        self._markers = 0
-
-    def effects(self, commands: list[list[bytes]]) -> tuple[list[Effect], list[Effect]]:
-        """Effects of redis-server and of kvorum."""
-        marker = b"marker %d" % self._markers
-        self._markers += 1
-        self.pair.send_all([*commands, [b"SET", b"marker", marker]])
-        theirs = self._stream.read_to(self._offset())
-        assert theirs.pop().command == (b"SET", b"marker", marker)
-        return theirs, self._logged.take(marker)
-
-    def compare(self, commands: list[list[bytes]]) -> list[Effect]:
-        """Assert that the effects are the same; returns redis-server's."""
-        theirs, ours = map(removals_in_order, self.effects(commands))
-        for at, (first, second) in enumerate(zip_longest(theirs, ours)):
-            assert alike(first, second), self._tell(theirs, ours, at)
-        assert grouping(theirs) == grouping(ours)
-        return theirs
-
-    def _tell(self, theirs: list[Effect], ours: list[Effect], at: int) -> str:
-        around = slice(max(0, at - 3), at + 4)
-        lines = ["redis:", *map(repr, theirs[around]), "kvorum:", *map(repr, ours[around])]
-        return self.pair.tell("\n    ".join(lines))
-
-    def _offset(self) -> int:
-        text = self.pair.theirs.ask(b"INFO", b"replication").value
-        assert text is not None
-        return int(text.split(b"master_repl_offset:")[1].split()[0])
-
-
-def removals_in_order(effects: list[Effect]) -> list[Effect]:
-    """A scan removes the expired keys in the order of the hash table: runs of removals are sorted."""
-    ordered: list[Effect] = []
-    for lone_removal, run in groupby(effects, lambda one: one.command[0] in REMOVALS and not one.transaction):
-        found = list(run)
-        ordered += sorted(found, key=lambda one: one.command) if lone_removal else found
-    return ordered
-
-
-def alike(first: Effect | None, second: Effect | None) -> bool:
-    """Equal but for points in time, which the servers computed at different moments. None: there is none."""
-    return (
-        first is not None
-        and second is not None
-        and first.database == second.database
-        and len(first.command) == len(second.command)
-        and all(map(same_word, first.command, second.command))
-    )
-
-
-def same_word(first: bytes, second: bytes) -> bool:
-    if first == second:
-        return True
-    if not (first.isdigit() and second.isdigit()) or len(first) > 20:
-        return False
-    times = int(first), int(second)
-    return min(times) >= LEAST_TIME_MS and abs(times[0] - times[1]) <= TOLERANCE_MS
-
-
-def grouping(effects: list[Effect]) -> list[bool]:
-    """Where an effect belongs to the same transaction as the one before."""
-    return [before.transaction != 0 and before.transaction == after.transaction for before, after in pairwise(effects)]
-
-
-@pytest.fixture
-def servers(start_redis: Callable[..., RedisServer]) -> Iterator[EffectPair]:
-    """A redis-server with a replica's eyes on it, and a server in this process with a sink."""
-    primary = start_redis("--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes")
-    logged = LoggedEffects()
-    with (
-        kvorum.Server(port=0, enable_debug_command="yes") as server,
-        ReplicationStream(primary.host, primary.port) as stream,
-        Wire(primary.host, primary.port) as theirs,
-        Wire(server.host, server.port) as ours,
-    ):
-        # Until then FLUSHALL would end the snapshot's process, and with it the link.
-        while b"state=online" not in (theirs.ask(b"INFO", b"replication").value or b""):
-            pass
-        server.server.context.effects.sinks.append(logged)
-        pair = Pair(theirs, ours, 2)
-        pair.send(b"DEBUG", b"SET-ACTIVE-EXPIRE", b"0")
-        yield EffectPair(pair, stream, logged)
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_random_commands_have_the_same_effects(servers: EffectPair, seed: int) -> None:
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("seed", seeds(8))
+def test_random_commands_have_the_same_effects(servers: EffectPair, seed: int, limits: str) -> None:
     random = Random(1000 + seed)
+    servers.pair.start_over(LIMITS[limits])
+    servers.effects([])
     for _ in range(12):
         servers.compare([DATA_COMMAND.draw(random) for _ in range(100)])
     servers.pair.compare_states()
+
+
+@pytest.mark.parametrize("seed", seeds(4))
+def test_clients_that_wait_have_the_same_effects(
+    servers: EffectPair, converse_with_effects: Callable[[int], Conversation], seed: int
+) -> None:
+    random = Random(seed)
+    conversation = converse_with_effects(3)
+    conversation.start_over((2, 3, 2))
+    servers.effects([])
+    roles = (ONE_WHO_FEEDS, ONE_WHO_WAITS, ONE_WHO_WAITS)
+    for _ in range(8):
+        for _ in range(STEPS_BETWEEN):
+            party = random.choice([number for number in range(3) if number not in conversation.waiting])
+            conversation.step(party, *roles[party].draw(random))
+        try:
+            servers.compare([])
+        except AssertionError as error:
+            raise AssertionError(conversation.tell(str(error))) from None
 
 
 @pytest.mark.parametrize(
@@ -159,6 +65,35 @@ def test_random_commands_have_the_same_effects(servers: EffectPair, seed: int) -
         (["INCRBYFLOAT k 1.5"], ["SET k 1.5 KEEPTTL"]),
         (["SET k v", "GETDEL k"], ["SET k v", "DEL k"]),
         (["SET k v", "GETEX k PX 100000", "GETEX k PERSIST", "GETEX k"], ["SET k v", "PEXPIREAT k *", "PERSIST k"]),
+        (["HSET k f v g w", "HDEL k f none", "HDEL k f"], ["HSET k f v g w", "HDEL k f none"]),
+        (["HINCRBYFLOAT k f 1.5", "HINCRBY k g 2"], ["HSET k f 1.5", "HINCRBY k g 2"]),
+        (["HSETNX k f v", "HSETNX k f w", "HMSET k f v"], ["HSETNX k f v", "HMSET k f v"]),
+        (["RPUSH k a b c", "LPOP k 2", "LPOP k 5", "LPOP k"], ["RPUSH k a b c", "LPOP k 2", "LPOP k 5"]),
+        (["RPUSH k a b", "LPUSHX none a", "LTRIM k 0 0", "LTRIM k 5 9"], ["RPUSH k a b", "LTRIM k 0 0", "LTRIM k 5 9"]),
+        (["RPUSH k a b", "LREM k 0 x", "LREM k 0 a", "LSET k 0 c", "LINSERT k BEFORE x y"],
+         ["RPUSH k a b", "LREM k 0 a", "LSET k 0 c"]),
+        (["RPUSH k a", "BLPOP k none 1", "BRPOP k 0.001"], ["RPUSH k a", "LPOP k"]),
+        (["RPUSH k a b", "BLMOVE k j LEFT RIGHT 1", "BRPOPLPUSH k j 1"],
+         ["RPUSH k a b", "LMOVE k j LEFT RIGHT", "RPOPLPUSH k j"]),
+        (["RPUSH k a b c", "LMPOP 2 none k LEFT COUNT 2", "BLMPOP 1 1 k RIGHT"],
+         ["RPUSH k a b c", "LPOP k 2", "RPOP k 1"]),
+        (["SADD k a b", "SADD k a", "SREM k none", "SMOVE k j a", "SMOVE k j a"], ["SADD k a b", "SMOVE k j a"]),
+        (["SADD k a", "SINTERSTORE j k none", "SUNIONSTORE j k", "SINTERSTORE j k none"],
+         ["SADD k a", "SUNIONSTORE j k", "SINTERSTORE j k none"]),
+        (["ZADD k 1 a 2 b", "ZADD k XX 1 a", "ZADD k XX CH 5 a", "ZINCRBY k 1 a"],
+         ["ZADD k 1 a 2 b", "ZADD k XX CH 5 a", "ZINCRBY k 1 a"]),
+        (["ZADD k 1 a 2 b 3 c", "ZPOPMIN k", "BZPOPMAX k 1", "ZMPOP 1 k MIN COUNT 5"],
+         ["ZADD k 1 a 2 b 3 c", "ZPOPMIN k", "ZPOPMAX k", "ZPOPMIN k 1"]),
+        (["ZADD k 1 a 2 b 3 c", "BZMPOP 1 2 none k MAX COUNT 2", "ZREMRANGEBYRANK k 5 9"],
+         ["ZADD k 1 a 2 b 3 c", "ZPOPMAX k 2"]),
+        (["ZADD k 1 a", "ZUNIONSTORE j 1 k", "ZINTERSTORE j 2 k none", "ZRANGESTORE j k 5 9", "ZDIFFSTORE j 1 k"],
+         ["ZADD k 1 a", "ZUNIONSTORE j 1 k", "ZINTERSTORE j 2 k none", "ZDIFFSTORE j 1 k"]),
+        (["SETBIT k 7 1", "SETBIT k 7 1", "BITFIELD k GET u8 0", "BITFIELD k SET u8 0 1", "BITOP NOT j k"],
+         ["SETBIT k 7 1", "BITOP NOT j k"]),
+        (["BITFIELD k INCRBY u8 0 1 GET u8 0", "BITOP AND k none"], ["BITFIELD k INCRBY u8 0 1 GET u8 0", "BITOP AND k none"]),
+        (["MULTI", "SET k v", "GET k", "DEL none", "EXEC"], ["SET k v"]),
+        (["MULTI", "SET k v", "LPUSH k x", "SELECT 1", "SET k w", "EXEC", "SELECT 0"], ["SET k v", "SET k w"]),
+        (["MULTI", "SET k v", "DISCARD", "MULTI", "EXEC"], []),
     ],
 )  # fmt: skip
 def test_a_command_is_told_to_replicas_in_these_words(
@@ -169,12 +104,12 @@ def test_a_command_is_told_to_replicas_in_these_words(
 
 
 def hide_times(effect: Effect) -> str:
-    return " ".join("*" if same_word(word, b"%d" % current_time_ms(word)) else word.decode() for word in effect.command)
+    return " ".join("*" if is_present_time(word) else word.decode() for word in effect.command)
 
 
-def current_time_ms(word: bytes) -> int:
-    """A time that is alike if ``word`` lies in this century before 2100 but is not a round one of a test."""
-    return int(word) if word.isdigit() and len(word) == 13 and not word.endswith(b"00000000") else 0
+def is_present_time(word: bytes) -> bool:
+    """Whether it is a time in milliseconds, and none of the round ones of a test."""
+    return word.isdigit() and len(word) == 13 and not word.endswith(b"00000000")
 
 
 @pytest.mark.parametrize("lazily", ["no", "yes"])
@@ -216,3 +151,42 @@ def server_time_ms(wire: Wire) -> int:
     """What the server's clock says."""
     seconds, microseconds = (int(item.value or b"") for item in wire.ask(b"TIME").items)
     return seconds * 1000 + microseconds // 1000
+
+
+@pytest.mark.parametrize(
+    ("requests", "effects"),
+    [
+        (["SADD k a", "SPOP k"], ["SADD k a", "SREM k a"]),
+        (["SADD k a b", "SPOP k 2"], ["SADD k a b", "DEL k"]),
+        (["SADD k a b", "SPOP k 7"], ["SADD k a b", "DEL k"]),
+        (["SADD k a", "MULTI", "SPOP k 1", "SPOP k", "EXEC"], ["SADD k a", "DEL k"]),
+        (["SADD k a b", "SPOP k 0", "SPOP none 5", "SPOP none"], ["SADD k a b"]),
+    ],
+)
+def test_spop_without_choice(servers: EffectPair, requests: list[str], effects: list[str]) -> None:
+    for wire in (servers.pair.theirs, servers.pair.ours):
+        wire.ask_all([request.encode().split() for request in requests])
+    theirs, ours = servers.effects([])
+    assert [hide_times(effect) for effect in theirs] == effects
+    assert ours == theirs
+
+
+def test_what_spop_took_is_removed_by_name(servers: EffectPair) -> None:
+    members = [b"%d" % number for number in range(2000)]
+    for count in (1, 3, 70, 1500, 300):
+        servers.effects([[b"DEL", b"k"], [b"SADD", b"k", *members]])
+        # Each server takes its own choice: what can be compared is the form.
+        for wire in (servers.pair.theirs, servers.pair.ours):
+            wire.ask(b"SPOP", b"k", b"%d" % count)
+        theirs, ours = servers.effects([])
+        assert list(map(shape, theirs)) == list(map(shape, ours))
+        for effects, wire in ((theirs, servers.pair.theirs), (ours, servers.pair.ours)):
+            taken = [member for effect in effects for member in effect.command[2:]]
+            assert len(set(taken)) == len(taken) == count
+            left = {item.value for item in wire.ask(b"SMEMBERS", b"k").items}
+            assert left == set(members) - set(taken)
+
+
+def shape(effect: Effect) -> tuple[object, ...]:
+    """Name, key and number of words."""
+    return (effect.transaction, *effect.command[:2], len(effect.command))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.differential.test_effects import EffectPair, servers
+from tests.differential.effects import EffectPair
 from tests.journal.rdb.encodings import payload, string
-
-__all__ = ["servers"]  # the fixture
 
 HELLO = payload(0, string(b"hello"), version=10)
 FAR = b"4000000000000"

@@ -75,12 +75,32 @@ LONG = (b"l" * 65, b"L" * 300, b"abc" * 1500)
 MEMBER = weighted((40, words(*SHORT)), (1, words(*LONG)))
 FIELD = weighted((30, words(b"f1", b"f1", b"f2", b"f3", b"f4", b"", b"7", b"-8", b"\xff\r\n")), (10, MEMBER))
 MANY_FIELDS = words(*(b"field:%d" % number for number in range(300)))
-INTEGER = words(*(b"%d" % number for number in range(-5, 20)), b"32767", b"-32769", b"2147483648", b"-9223372036854775808")
+INTEGER = words(
+    *(b"%d" % number for number in range(-5, 20)), b"32767", b"-32769", b"2147483648", b"-9223372036854775808"
+)
 MANY_INTEGERS = words(*(b"%d" % (number * number) for number in range(900)))
 
 SCORE = weighted(
-    (12, words(b"0", b"1", b"1", b"2", b"3", b"-1", b"1.5", b"0.1", b"-2.75", b"100", b"1e3", b"-0", b"0.30000000000000004")),
-    (2, words(b"inf", b"-inf", b"+inf", b"1e308", b"-1e308", b"5e-324", b"9007199254740993", b"1e17", b"123456789012345678")),
+    (
+        12,
+        words(
+            b"0", b"1", b"1", b"2", b"3", b"-1", b"1.5", b"0.1", b"-2.75", b"100", b"1e3", b"-0", b"0.30000000000000004"
+        ),
+    ),
+    (
+        2,
+        words(
+            b"inf",
+            b"-inf",
+            b"+inf",
+            b"1e308",
+            b"-1e308",
+            b"5e-324",
+            b"9007199254740993",
+            b"1e17",
+            b"123456789012345678",
+        ),
+    ),
     (1, FLOAT),
 )
 SCORE_BOUND = weighted(
