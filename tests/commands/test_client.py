@@ -222,3 +222,17 @@ def test_unblock_leaves_alone_who_waits_for_something_else(holder: str) -> None:
         session.held_by = holder
         assert client.client_unblock(session.id) == 0
         session.held_by = None
+
+
+def test_keys_only_seem_to_expire_while_writes_are_paused(pair: tuple[Wire, Wire]) -> None:
+    for wire in pair:
+        wire.ask(b"FLUSHALL")
+        wire.ask_all(
+            [(b"MULTI",), (b"SET", b"k", b"v", b"PX", b"1"), (b"CLIENT", b"PAUSE", b"100000", b"WRITE"), (b"EXEC",)]
+        )
+        while wire.ask(b"GET", b"k").value is not None:
+            pass
+        assert wire.ask(b"DBSIZE").integer == 1
+        wire.ask(b"CLIENT", b"UNPAUSE")
+        assert wire.ask(b"GET", b"k").value is None
+        assert wire.ask(b"DBSIZE").integer == 0

@@ -15,6 +15,7 @@ from kvorum import errors
 from kvorum.commands.command import Command
 from kvorum.commands.spec import Flag
 from kvorum.errors import CommandError
+from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_HIDE
 from kvorum.resp.types import QUEUED, WRITTEN
 from kvorum.session.session import (
     HAS_MAILBOX,
@@ -288,16 +289,21 @@ class Pipeline:
         return True
 
     def pause(self, until_ms: int, writes_only: bool) -> None:
-        """Hold commands back until a moment (Unix ms); a stricter or longer pause that is on stays."""
+        """Hold commands back until a moment (Unix ms); a stricter or longer pause that is on stays. Nothing is to change
+        meanwhile, so that keys which expire are only hidden."""
         if self.gates & PAUSED:
             until_ms = max(until_ms, self.pause_until_ms)
             writes_only = writes_only and self.pause_writes_only
         self.pause_until_ms = until_ms
         self.pause_writes_only = writes_only
         self.gates |= PAUSED
+        if self.keyspace.expiry_mode == EXPIRY_DELETE:
+            self.keyspace.expiry_mode = EXPIRY_HIDE
 
     def unpause(self) -> None:
         """End the pause and let the held sessions go on."""
+        if self.gates & PAUSED and self.keyspace.expiry_mode == EXPIRY_HIDE:
+            self.keyspace.expiry_mode = EXPIRY_DELETE
         self.gates &= ~PAUSED
         self.pause_until_ms = 0
         held, self.held = self.held, []
