@@ -245,7 +245,7 @@ def show_range(call: Call, storing: bool, by_score: bool, by_member: bool, rever
         else:
             section = Ranges.limited(value.between(ends, reverse), offset, count, reverse)
     if storing:
-        pairs = [] if value is None else value.pairs(section.first, section.length)
+        pairs = [] if value is None else value.pairs(section.first, section.length, reverse)
         return store_pairs(call, pairs, not by_score and not by_member)
     flat = with_scores and call.reply.protocol == 2
     call.reply.array(2 * section.length if flat else section.length)
@@ -255,9 +255,10 @@ def show_range(call: Call, storing: bool, by_score: bool, by_member: bool, rever
 
 
 def store_pairs(call: Call, pairs: list[tuple[bytes, float]], by_rank: bool) -> int:
-    """Make a sorted set of items, which are in order, at the first key of the request; without any the key is removed.
+    """Make a sorted set of items at the first key of the request; without any the key is removed.
 
-    Redis knows beforehand whether it will be big only by ranks; what was added to a small one has lost the sign of -0.
+    Only by ranks Redis knows beforehand that it will be big. Else it adds the items to a small one in the order of the range, and
+    what was added to a small one has lost the sign of -0.
     """
     destination = call.arg(1)
     if pairs:

@@ -57,14 +57,9 @@ cdef class SortedSet(Value):
 
     # From here on private.
     cdef unsigned char* find_packed(self, Span member) noexcept
-    cdef unsigned char* place_for(self, Span member, double score) noexcept
     cdef Change change_packed(self, Span member, double score, int flags) except *
     cdef Change change_big(self, Span member, double score, int flags) except *
     cdef int add_packed(self, Span member, double score) except -1
     cdef int move_packed(self, unsigned char* p, Span member, double score) except -1
     cdef int convert(self) except -1
-    cdef Section section_packed(self, Range* ends, bint reverse) noexcept
-    cdef int write_packed(
-        self, Writer writer, Section section, bint reverse, bint scores, bint paired
-    ) except -1
     cdef int write_big(self, Writer writer, Section section, bint reverse, bint scores, bint paired) except -1

@@ -1,15 +1,12 @@
 # cython: wraparound=False, initializedcheck=False, cdivision=True
 """Sorted sets: members with scores, in order. ``sorted_set.py`` is the twin and documents what a sorted set does.
 
-A small one is one listpack: member, score, member, score, …, in order, as in Redis. A big one is two structures over the same
-entries: a table of ``keyspace/members``, in which a member has its score as value, and a ``score_tree`` for the order.
-A change is made in the one that may lack memory first and undone there if the other fails, so that they always agree.
+A small one is a listpack, see ``sorted_listpack``. A big one is two structures over the same entries: a table of
+``keyspace/members``, in which a member has its score as value, and a ``score_tree`` for the order. A change is made in the one
+that may lack memory first and undone there if the other fails, so that they always agree.
 
 The object is 64 bytes; listpack and ``Big`` are exclusive, and there is always one of them. Memory is counted as it was
 allocated, in O(1).
-
-Scores in a listpack are integers if they are whole numbers, else the text that replies show; so a reply in RESP2 copies most
-of them as they stand. ``from_packed`` sees to it that this holds for blobs from elsewhere.
 
 No memory: the method raises MemoryError and the sorted set is as it was, if perhaps already a big one.
 """
@@ -18,7 +15,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.math cimport NAN, isnan
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
 from kvorum.errors import WrongTypeError
 
@@ -43,7 +40,6 @@ from kvorum.keyspace.types.listpack cimport (
     element_bytes,
     element_text,
     lp_allocated,
-    lp_before,
     lp_begin,
     lp_bytes,
     lp_copy,
@@ -56,19 +52,14 @@ from kvorum.keyspace.types.listpack cimport (
     lp_free,
     lp_from,
     lp_get,
-    lp_insert_pair,
     lp_new,
-    lp_replace,
     lp_seek,
     lp_skip,
-    write_element,
-    write_elements,
 )
 from kvorum.keyspace.types.score_tree cimport (
     Bound,
     Position,
     advance,
-    compare_bytes,
     entry_at,
     fault_in_tree,
     free_nodes,
@@ -83,9 +74,21 @@ from kvorum.keyspace.types.score_tree cimport (
     select_rank,
     take_item,
 )
+from kvorum.keyspace.types.sorted_listpack cimport (
+    bound_before,
+    is_regular,
+    next_item,
+    packed_insert,
+    packed_move,
+    packed_place,
+    packed_rank,
+    packed_score,
+    packed_section,
+    packed_write,
+)
 from kvorum.keyspace.types.sorted_set_ranges cimport Range, Ranges, Section
 from kvorum.keyspace.values cimport Value
-from kvorum.resp.numbers cimport DOUBLE_CHARACTERS, parse_double_text, write_double, write_integer
+from kvorum.resp.numbers cimport DOUBLE_CHARACTERS
 from kvorum.resp.numbers import format_double
 from kvorum.resp.span cimport Span
 from kvorum.resp.writer cimport Writer
@@ -96,8 +99,6 @@ cdef enum:
     VISITS_PER_ITEM = 10        # a scan looks at so many buckets per member that it was asked for
 
 cdef long long OBJECT_BYTES
-cdef int64_t WHOLE_LIMIT = 1000000000000000
-cdef double PACKED_WHOLE = 4611686018427387904.0     # whole numbers up to this are integers in a listpack
 
 
 cdef inline Span span_of(bytes text):
@@ -108,82 +109,10 @@ cdef inline Span span_of(bytes text):
     return span
 
 
-# Scores
-
 cdef inline double entry_score(Entry* entry) noexcept nogil:
     cdef double score
     memcpy(&score, value_of(entry), sizeof(score))
     return score
-
-
-cdef double element_score(Element* element) noexcept nogil:
-    """0 if it is no number, as in Redis."""
-    cdef double score
-    if element.data == NULL:
-        return <double>element.number
-    return score if parse_double_text(<const char*>element.data, element.size, &score) else 0
-
-
-cdef inline double packed_score(const unsigned char* p) noexcept nogil:
-    """The score that the element at p is."""
-    cdef Element element
-    lp_get(p, &element)
-    if element.data == NULL:
-        return <double>element.number
-    return element_score(&element)
-
-
-cdef inline bint is_shown_whole(int64_t number) noexcept nogil:
-    """Whether a score of this size is shown as an integer."""
-    return -WHOLE_LIMIT < number < WHOLE_LIMIT
-
-
-cdef int packed_text(char* out, double score) noexcept nogil:
-    """A score in a listpack, at most DOUBLE_CHARACTERS; returns the length. Whole numbers lose the sign of -0."""
-    if -PACKED_WHOLE <= score <= PACKED_WHOLE and score == <double><int64_t>score:
-        return write_integer(out, <int64_t>score)
-    return write_double(out, score)
-
-
-# Items of listpacks; p is where the member stands
-
-cdef inline unsigned char* next_item(const unsigned char* p) noexcept nogil:
-    return lp_skip(lp_skip(p))
-
-
-cdef inline unsigned char* item_before(const unsigned char* p) noexcept nogil:
-    return lp_before(lp_before(p))
-
-
-cdef bint packed_is_before(const unsigned char* p, Bound* bound) noexcept nogil:
-    """Whether an item stands before a place."""
-    cdef char room[NUMBER_BYTES]
-    cdef const char* text
-    cdef Element element
-    cdef uint32_t size
-    cdef double score
-    cdef int order
-    if bound.by_score:
-        score = packed_score(lp_skip(p))
-        if score != bound.score:
-            return score < bound.score
-    if bound.data == NULL:
-        return bound.after
-    lp_get(p, &element)
-    size = element_text(&element, room, &text)
-    order = compare_bytes(text, size, bound.data, bound.size)
-    return order < 0 or (order == 0 and bound.after)
-
-
-cdef inline Bound bound_before(Span member, double score) noexcept nogil:
-    """The place just before an item."""
-    cdef Bound bound
-    bound.score = score
-    bound.data = member.data
-    bound.size = member.size
-    bound.by_score = True
-    bound.after = False
-    return bound
 
 
 cdef tuple pair_at(const unsigned char* p):
@@ -194,12 +123,6 @@ cdef tuple pair_at(const unsigned char* p):
 
 cdef tuple pair_of(Entry* entry, double score):
     return PyBytes_FromStringAndSize(key_of(entry), entry.key_size), score
-
-
-cdef unsigned char* put_packed(unsigned char* lp, unsigned char* p, Span member, double score) noexcept nogil:
-    """Insert an item before p, which may be the end; NULL: no memory, the old listpack is as it was."""
-    cdef char text[DOUBLE_CHARACTERS]
-    return lp_insert_pair(lp, member.data, member.size, text, packed_text(text, score), p)
 
 
 @cython.final
@@ -287,7 +210,7 @@ cdef class SortedSet(Value):
         if lp == NULL:
             raise MemoryError
         try:
-            if is_own(lp, commons):
+            if is_regular(lp, commons.zset_max_entries, commons.zset_max_value):
                 made = SortedSet(commons)
                 lp_free(made.lp)
                 made.lp = lp
@@ -369,6 +292,7 @@ cdef class SortedSet(Value):
 
     cdef int add_packed(self, Span member, double score) except -1:
         """Add a member that is not there; 0: not done, it is big now."""
+        cdef Bound item = bound_before(member.data, member.size, score)
         cdef unsigned char* grown
         if (
             self.length() >= self.commons.zset_max_entries
@@ -377,7 +301,7 @@ cdef class SortedSet(Value):
         ):
             self.convert()
             return 0
-        grown = put_packed(self.lp, self.place_for(member, score), member, score)
+        grown = packed_insert(self.lp, packed_place(self.lp, &item), &item)
         if grown == NULL:
             raise MemoryError
         self.lp = grown
@@ -385,32 +309,11 @@ cdef class SortedSet(Value):
 
     cdef int move_packed(self, unsigned char* p, Span member, double score) except -1:
         """Give the item at p another score."""
-        cdef char text[DOUBLE_CHARACTERS]
-        cdef Bound bound = bound_before(member, score)
-        cdef unsigned char* value = lp_skip(p)
-        cdef unsigned char* following = lp_skip(value)
-        cdef unsigned char* place
-        cdef unsigned char* grown
-        cdef size_t offset
-        if (p == lp_begin(self.lp) or packed_is_before(item_before(p), &bound)) and (
-            lp_ends(following) or not packed_is_before(following, &bound)
-        ):
-            grown = lp_replace(self.lp, &value, text, packed_text(text, score))
-            if grown == NULL:
-                raise MemoryError
-            self.lp = grown
-            return 0
-        # The new item first: that may fail.
-        place = self.place_for(member, score)
-        offset = p - self.lp
-        if place <= p:
-            offset -= lp_bytes(self.lp)
-        grown = put_packed(self.lp, place, member, score)
+        cdef Bound item = bound_before(member.data, member.size, score)
+        cdef unsigned char* grown = packed_move(self.lp, p, &item)
         if grown == NULL:
             raise MemoryError
-        if place <= p:
-            offset += lp_bytes(grown)
-        self.lp = lp_delete_some(grown, grown + offset, 2, NULL)
+        self.lp = grown
         return 0
 
     cdef int convert(self) except -1:
@@ -478,18 +381,6 @@ cdef class SortedSet(Value):
     cdef unsigned char* find_packed(self, Span member) noexcept:
         return lp_find(self.lp, lp_begin(self.lp), member.data, member.size, 1)
 
-    cdef unsigned char* place_for(self, Span member, double score) noexcept:
-        """Before which item of the listpack an item belongs."""
-        cdef Bound bound = bound_before(member, score)
-        cdef unsigned char* p = lp_begin(self.lp)
-        cdef unsigned char* end = self.lp + lp_bytes(self.lp) - 1
-        # Scores often rise from one addition to the next.
-        if p == end or packed_is_before(item_before(end), &bound):
-            return end
-        while packed_is_before(p, &bound):
-            p = next_item(p)
-        return p
-
     cdef double score_of(self, Span member) noexcept:
         cdef unsigned char* p
         cdef Entry* entry
@@ -501,17 +392,13 @@ cdef class SortedSet(Value):
 
     cdef long long rank_of(self, Span member, bint reverse) noexcept:
         cdef unsigned char* p
-        cdef unsigned char* q
         cdef Entry* entry
-        cdef long long rank = 0
+        cdef long long rank
         if self.lp != NULL:
             p = self.find_packed(member)
             if p == NULL:
                 return -1
-            q = lp_begin(self.lp)
-            while q < p:
-                q = next_item(q)
-                rank += 1
+            rank = packed_rank(self.lp, p)
         else:
             entry = find_member(&self.commons.heap, &self.big.members, member.data, member.size)
             if entry == NULL:
@@ -530,7 +417,7 @@ cdef class SortedSet(Value):
         cdef Section section
         cdef Position first, last
         if self.lp != NULL:
-            return self.section_packed(&ends, reverse)
+            return packed_section(self.lp, &ends, reverse)
         if self.big.tree.count == 0:
             return Ranges.nothing()
         if not ends.low.by_score:
@@ -546,37 +433,6 @@ cdef class SortedSet(Value):
             section.length = 0
         return section
 
-    cdef Section section_packed(self, Range* ends, bint reverse) noexcept:
-        """Ranges by member over different scores mean nothing, but come out as in Redis."""
-        cdef Section section
-        cdef unsigned char* p = lp_begin(self.lp)
-        cdef unsigned char* end = self.lp + lp_bytes(self.lp) - 1
-        section.first = section.length = 0
-        if p == end:
-            return section
-        if not ends.low.by_score and (
-            packed_is_before(item_before(end), &ends.low) or not packed_is_before(p, &ends.high)
-        ):
-            return section
-        if reverse and not ends.low.by_score:
-            section.first = self.length()
-            p = end
-            while p != lp_begin(self.lp) and not packed_is_before(item_before(p), &ends.high):
-                p = item_before(p)
-                section.first -= 1
-            while p != lp_begin(self.lp) and not packed_is_before(item_before(p), &ends.low):
-                p = item_before(p)
-                section.first -= 1
-                section.length += 1
-            return section
-        while p != end and packed_is_before(p, &ends.low):
-            p = next_item(p)
-            section.first += 1
-        while p != end and packed_is_before(p, &ends.high):
-            p = next_item(p)
-            section.length += 1
-        return section
-
     # ---- Showing
 
     cdef int write_items(
@@ -585,36 +441,8 @@ cdef class SortedSet(Value):
         if section.length == 0:
             return 0
         if self.lp != NULL:
-            return self.write_packed(writer, section, reverse, scores, paired)
+            return packed_write(writer, self.lp, section, reverse, scores, paired)
         return self.write_big(writer, section, reverse, scores, paired)
-
-    cdef int write_packed(
-        self, Writer writer, Section section, bint reverse, bint scores, bint paired
-    ) except -1:
-        cdef unsigned char* p
-        cdef Element member, score
-        cdef long long i
-        cdef uint32_t size
-        p = lp_seek(self.lp, 2 * (section.first + section.length - 1 if reverse else section.first))
-        if not scores and not reverse:
-            return write_elements(writer, p, <uint32_t>section.length, 1)
-        for i in range(section.length):
-            size = lp_get(p, &member)
-            if paired:
-                writer.array(2)
-            write_element(writer, &member)
-            if scores:
-                lp_get(p + size, &score)
-                if writer.protocol == 2 and (score.data != NULL or is_shown_whole(score.number)):
-                    write_element(writer, &score)
-                else:
-                    writer.double(element_score(&score))
-            if reverse:
-                if i + 1 < section.length:
-                    p = item_before(p)
-            else:
-                p = next_item(p)
-        return 0
 
     cdef int write_big(self, Writer writer, Section section, bint reverse, bint scores, bint paired) except -1:
         cdef Position position = select_rank(
@@ -732,7 +560,7 @@ cdef class SortedSet(Value):
         cdef Position position
         cdef Entry* entry
         if self.lp != NULL:
-            assert is_own(self.lp, self.commons), "the listpack is not in order"
+            assert is_regular(self.lp, self.length(), lp_bytes(self.lp)), "the listpack is not in order"
             return
         fault = fault_in_tree(&self.big.tree)
         assert fault == NULL, fault.decode()
@@ -809,35 +637,3 @@ cdef inline void prefetch_leaf(Position* position, bint reverse, long long wante
         first = end - <uint64_t>wanted if <uint64_t>wanted < end else 0
     for i in range(first, end):
         prefetch_line(position.leaf.entries[i])
-
-
-cdef bint is_own(const unsigned char* lp, Commons commons):
-    """Whether a listpack is as this module makes them: whole items, in order, within the limits, scores as shown."""
-    cdef char room[NUMBER_BYTES]
-    cdef char number[DOUBLE_CHARACTERS]
-    cdef const char* text
-    cdef Element element
-    cdef uint32_t size
-    cdef Bound bound
-    cdef unsigned char* p = lp_begin(lp)
-    cdef unsigned char* before = NULL
-    if lp_count(lp) & 1 or lp_count(lp) >> 1 > commons.zset_max_entries:
-        return False
-    while not lp_ends(p):
-        lp_get(lp_skip(p), &element)
-        bound.score = element_score(&element)
-        size = element_text(&element, room, &text)
-        if size != <uint32_t>packed_text(number, bound.score) or memcmp(text, number, size) != 0:
-            return False
-        lp_get(p, &element)
-        bound.size = element_text(&element, room, &text)
-        bound.data = text
-        bound.by_score = True
-        bound.after = False
-        if bound.size > <size_t>commons.zset_max_value:
-            return False
-        if before != NULL and not packed_is_before(before, &bound):
-            return False
-        before = p
-        p = next_item(p)
-    return True
