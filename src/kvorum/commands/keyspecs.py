@@ -92,7 +92,7 @@ def _find_by_specs(specs: Sequence[KeySpec], request: Sequence[bytes]) -> Found 
         if spec.flags & KeyFlag.NOT_KEY:
             continue
         positions = positions_of(spec, request)
-        if positions is None or spec.flags & KeyFlag.INCOMPLETE:
+        if positions is None or (positions and spec.flags & KeyFlag.INCOMPLETE):
             return None
         found += [(position, spec.flags) for position in positions]
     return found
