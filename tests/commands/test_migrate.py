@@ -149,6 +149,7 @@ def test_a_target_with_a_password(both: Any) -> None:
         "COMMAND GETKEYS MIGRATE host port key 0 100",
         "COMMAND GETKEYSANDFLAGS MIGRATE host port key 0 100 COPY AUTH KEYS KEYS a b",
         "COMMAND GETKEYS MIGRATE host port key 0 100 KEYS a b",
+        "COMMAND GETKEYS MIGRATE host port key 0 100 KEYS",
     ],
 )
 def test_errors_are_those_of_redis(pair: Pair, line: str) -> None:
