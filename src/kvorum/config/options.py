@@ -385,7 +385,7 @@ class Options:
         64, 0, LONG_MAX, "Longest field or value for that.", aliases=("hash-max-ziplist-value",)
     )
     list_max_listpack_size = Integer(
-        -2, INT_MIN, INT_MAX, "Size of a list's nodes: entries, or -1 to -5 for 4 to 64 kB.", effect=LATER,
+        -2, INT_MIN, INT_MAX, "Size of a list's nodes: entries, or -1 to -5 for 4 to 64 kB.",
         aliases=("list-max-ziplist-size",),
     )  # fmt: skip
     list_compress_depth = Integer(0, 0, INT_MAX, "Nodes at each end of a list that stay uncompressed.", effect=NONE)
