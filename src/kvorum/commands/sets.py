@@ -30,8 +30,8 @@ from kvorum.commands.spec import (
 from kvorum.errors import CommandError, WrongTypeError
 from kvorum.glob import Glob
 from kvorum.keyspace.events import GENERIC, SET
-from kvorum.keyspace.types.set import (
-    Set,
+from kvorum.keyspace.types.set import Set
+from kvorum.keyspace.types.set_operations import (
     count_intersection,
     difference,
     intersection,

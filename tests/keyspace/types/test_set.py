@@ -8,7 +8,6 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kvorum.keyspace.commons import Commons
@@ -26,7 +25,6 @@ MEMBERS = NUMBERS.map(lambda number: b"%d" % number) | st.sampled_from(
     [b"", b"a", b"bb", b"01", b"-0", b"+1", b"9223372036854775808", b"exactly-10", b"longer-than-10", b"x" * 3000]
 )
 NUMERIC = NUMBERS.map(lambda number: b"%d" % number)
-SOME_SETS = st.lists(st.sets(NUMERIC | MEMBERS, min_size=1, max_size=12), min_size=1, max_size=4)
 
 
 @pytest.fixture(params=list(TWINS))
@@ -380,53 +378,6 @@ def test_a_scan_gives_about_as_many_as_were_asked_for(twin: ModuleType) -> None:
     cursor, page = made.scan(0, 100)
     assert 100 <= len(page) < 130
     assert 0 < cursor < 1 << 53
-
-
-# Several sets
-
-
-@given(SOME_SETS, st.sampled_from([0, 3, 512]), st.sampled_from([0, 3, 128]))
-def test_what_is_computed_from_several_sets(contents: list[set[bytes]], integers: int, entries: int) -> None:
-    both = set.intersection(*contents)
-    for twin in TWINS.values():
-        shared = commons(integers, entries, MAX_VALUE)
-        sets = [filled(twin, content, shared) for content in contents]
-        assert sorted(written(twin.write_intersection, sets)) == sorted(both)
-        assert set(twin.intersection(sets, shared)) == both
-        assert twin.count_intersection(sets, 0) == len(both)
-        assert twin.count_intersection(sets, 2) == min(2, len(both))
-        assert set(twin.union(sets, shared)) == set.union(*contents)
-        alone = contents[0].difference(*contents[1:])
-        assert sorted(written(twin.write_difference, sets)) == sorted(alone)
-        assert set(twin.difference(sets, shared)) == alone
-        assert [set(one) for one in sets] == contents
-
-
-@given(SOME_SETS, st.sampled_from([3, 512]))
-def test_results_are_kept_alike(contents: list[set[bytes]], integers: int) -> None:
-    encodings = []
-    for twin in TWINS.values():
-        shared = commons(integers)
-        sets = [filled(twin, content, shared) for content in contents]
-        results = [twin.intersection(sets, shared), twin.union(sets, shared), twin.difference(sets, shared)]
-        encodings.append([result.encoding() for result in results if len(result)])
-    assert encodings[0] == encodings[1]
-
-
-def test_a_set_with_itself(twin: ModuleType) -> None:
-    made = filled(twin, [b"1", b"a"])
-    assert sorted(written(twin.write_intersection, [made, made])) == [b"1", b"a"]
-    assert written(twin.write_difference, [made, made]) == []
-    assert not len(twin.difference([made, filled(twin, [b"x"]), made], commons()))
-    assert set(twin.union([made, made], commons())) == {b"1", b"a"}
-
-
-def test_big_sets_together(twin: ModuleType) -> None:
-    shared = commons()
-    first, second = filled(twin, numbered(6000), shared), filled(twin, numbered(9000)[3000:], shared)
-    assert sorted(written(twin.write_intersection, [second, first])) == sorted(numbered(6000)[3000:])
-    assert sorted(written(twin.write_difference, [first, second])) == sorted(numbered(3000))
-    assert len(twin.union([first, second], shared)) == 9000
 
 
 # Others

@@ -3,7 +3,10 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cimport cython
 from kvorum.keyspace.commons cimport Commons
-from kvorum.keyspace.members cimport Members, MemberWalk
+from kvorum.keyspace.entry cimport Entry, key_of
+from kvorum.keyspace.members cimport Members, MemberWalk, next_member
+from kvorum.keyspace.types.intset cimport intset_number
+from kvorum.keyspace.types.listpack cimport LP_END, Element, lp_get, lp_skip
 from kvorum.keyspace.values cimport Value
 from kvorum.resp.span cimport Span
 from kvorum.resp.writer cimport Writer
@@ -14,6 +17,8 @@ cdef enum Form:                 # the low bits of Set.block
     TABLE = 2                   # a Table
 
 cdef enum:
+    FORM_BITS = 3
+    UNKNOWN = -1
     NUMBER_TEXT = 24
 
 
@@ -79,9 +84,56 @@ cdef class Set(Value):
     cdef int write_all(self, Writer reply) except -1
 
 
-cpdef int write_intersection(list sets, Writer reply) except -1
-cpdef Py_ssize_t count_intersection(list sets, Py_ssize_t limit) except -1
-cpdef Set intersection(list sets, Commons commons)
-cpdef Set union(list sets, Commons commons)
-cpdef int write_difference(list sets, Writer reply) except -1
-cpdef Set difference(list sets, Commons commons)
+cdef inline Form form_of(Set self) noexcept:
+    return <Form>(self.block & FORM_BITS)
+
+
+cdef inline void aim_at_text(Probe* probe, const char* data, size_t size) noexcept nogil:
+    probe.data = data
+    probe.size = size
+    probe.numeric = UNKNOWN
+    probe.hashed = False
+
+
+cdef inline void aim_at_number(Probe* probe, int64_t number) noexcept nogil:
+    probe.data = NULL
+    probe.number = number
+    probe.numeric = True
+    probe.hashed = False
+
+
+cdef inline void aim(Probe* probe, Form form, Handle handle) noexcept nogil:
+    cdef Element element
+    if form == INTEGERS:
+        aim_at_number(probe, <int64_t>handle)
+    elif form == TABLE:
+        aim_at_text(probe, key_of(<Entry*>handle), (<Entry*>handle).key_size)
+    else:
+        lp_get(<unsigned char*>handle, &element)
+        if element.data == NULL:
+            aim_at_number(probe, element.number)
+        else:
+            aim_at_text(probe, <const char*>element.data, element.size)
+            probe.numeric = False       # otherwise the listpack would hold it as an integer
+
+
+cdef inline bint next_handle(Walk* walk, Handle* handle) noexcept nogil:
+    """Whether there is another member."""
+    if walk.form == TABLE:
+        handle[0] = <Handle>next_member(&walk.members)
+        return handle[0] != 0
+    if walk.form == INTEGERS:
+        if walk.index == walk.count:
+            return False
+        handle[0] = <Handle>intset_number(walk.place, walk.width, walk.index)
+        walk.index += 1
+        return True
+    if walk.place[0] == LP_END:
+        return False
+    handle[0] = <Handle>walk.place
+    walk.place = lp_skip(walk.place)
+    return True
+
+
+cdef int write_handles(Writer reply, Form form, Handle* handles, Py_ssize_t count) except -1
+cdef Handle* new_handles(Py_ssize_t count) except NULL

@@ -4,10 +4,6 @@
 A set is this object of 48 bytes and one block: an intset, a listpack of strings, or a table of members. The address of
 the block and the form share a word, for which the blocks' alignment leaves room: with it, 100,000 small sets cost a tenth
 less.
-
-What is done with two sets at once goes from one form to any other by way of a ``Probe``: a member whose text, number and
-hash are each worked out when a form first asks for it. All tables of a keyspace have the same hash, and are walked in its
-order: an intersection of two tables goes through both from front to end.
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -25,7 +21,6 @@ from kvorum.keyspace.members cimport (
     free_members,
     member_hash,
     next_in_chain,
-    next_member,
     random_member,
     remove_member,
 )
@@ -43,7 +38,6 @@ from kvorum.keyspace.types.intset cimport (
     intset_width,
 )
 from kvorum.keyspace.types.listpack cimport (
-    LP_END,
     Element,
     element_bytes,
     element_text,
@@ -60,24 +54,15 @@ from kvorum.keyspace.types.listpack cimport (
     lp_get,
     lp_new,
     lp_seek,
-    lp_skip,
     write_element,
     write_elements,
 )
 from kvorum.resp.numbers cimport INTEGER_CHARACTERS, parse_integer_text, write_integer
 
 cdef enum:
-    FORM_BITS = 3
-    UNKNOWN = -1
     SAMPLE_SHARE = 3            # a sample of more than a third is chosen by going through the set
     SCAN_STEPS = 10             # chains per member that a scan was asked for, at most
     PAGE = 1000                 # members per step of iteration
-
-
-# Blocks
-
-cdef inline Form form_of(Set self) noexcept:
-    return <Form>(self.block & FORM_BITS)
 
 
 cdef inline unsigned char* bytes_of(Set self) noexcept:
@@ -87,37 +72,6 @@ cdef inline unsigned char* bytes_of(Set self) noexcept:
 
 cdef inline Table* table_of(Set self) noexcept:
     return <Table*>(self.block & ~<size_t>FORM_BITS)
-
-
-# Members
-
-cdef inline void aim_at_text(Probe* probe, const char* data, size_t size) noexcept nogil:
-    probe.data = data
-    probe.size = size
-    probe.numeric = UNKNOWN
-    probe.hashed = False
-
-
-cdef inline void aim_at_number(Probe* probe, int64_t number) noexcept nogil:
-    probe.data = NULL
-    probe.number = number
-    probe.numeric = True
-    probe.hashed = False
-
-
-cdef inline void aim(Probe* probe, Form form, Handle handle) noexcept nogil:
-    cdef Element element
-    if form == INTEGERS:
-        aim_at_number(probe, <int64_t>handle)
-    elif form == TABLE:
-        aim_at_text(probe, key_of(<Entry*>handle), (<Entry*>handle).key_size)
-    else:
-        lp_get(<unsigned char*>handle, &element)
-        if element.data == NULL:
-            aim_at_number(probe, element.number)
-        else:
-            aim_at_text(probe, <const char*>element.data, element.size)
-            probe.numeric = False       # otherwise the listpack would hold it as an integer
 
 
 cdef inline bint is_number(Probe* probe) noexcept nogil:
@@ -151,24 +105,6 @@ cdef inline void element_of(Element* element, Form form, Handle handle) noexcept
         element.size = (<Entry*>handle).key_size
     else:
         lp_get(<unsigned char*>handle, element)
-
-
-cdef inline bint next_handle(Walk* walk, Handle* handle) noexcept nogil:
-    """Whether there is another member."""
-    if walk.form == TABLE:
-        handle[0] = <Handle>next_member(&walk.members)
-        return handle[0] != 0
-    if walk.form == INTEGERS:
-        if walk.index == walk.count:
-            return False
-        handle[0] = <Handle>intset_number(walk.place, walk.width, walk.index)
-        walk.index += 1
-        return True
-    if walk.place[0] == LP_END:
-        return False
-    handle[0] = <Handle>walk.place
-    walk.place = lp_skip(walk.place)
-    return True
 
 
 cdef int write_handles(Writer reply, Form form, Handle* handles, Py_ssize_t count) except -1:
@@ -674,155 +610,3 @@ cdef list members_of(Set one):
         element_of(&element, walk.form, handle)
         members.append(element_bytes(&element))
     return members
-
-
-# Several sets
-
-cdef list smallest_first(list sets):
-    """Without those that come twice."""
-    return sorted(dict.fromkeys(sets), key=len)
-
-
-cdef bint all_hold(list others, Probe* probe) noexcept:
-    cdef Py_ssize_t i
-    for i in range(len(others)):
-        if not (<Set>others[i]).holds_probe(probe):
-            return False
-    return True
-
-
-cdef bint any_holds(list others, Probe* probe) noexcept:
-    cdef Py_ssize_t i
-    for i in range(len(others)):
-        if (<Set>others[i]).holds_probe(probe):
-            return True
-    return False
-
-
-cdef Py_ssize_t select(Set source, list others, bint held, Handle* selected, Py_ssize_t limit) noexcept:
-    """The members of one set that all others hold, or (``held`` false) that no other holds; no more than a limit."""
-    cdef Py_ssize_t found = 0
-    cdef Walk walk
-    cdef Handle handle
-    cdef Probe probe
-    source.begin(&walk)
-    while found < limit and next_handle(&walk, &handle):
-        aim(&probe, walk.form, handle)
-        if all_hold(others, &probe) if held else not any_holds(others, &probe):
-            if selected != NULL:
-                selected[found] = handle
-            found += 1
-    return found
-
-
-cdef int write_selected(Set source, list others, bint held, Writer reply) except -1:
-    cdef Handle* selected = new_handles(source.size())
-    cdef Py_ssize_t found
-    try:
-        found = select(source, others, held, selected, source.size())
-        reply.set(found)
-        write_handles(reply, form_of(source), selected, found)
-    finally:
-        free(selected)
-    return 0
-
-
-cdef Set store_selected(Set source, list others, bint held, Commons commons):
-    cdef Set result = Set(commons)
-    cdef Walk walk
-    cdef Handle handle
-    cdef Probe probe
-    source.begin(&walk)
-    while next_handle(&walk, &handle):
-        aim(&probe, walk.form, handle)
-        if all_hold(others, &probe) if held else not any_holds(others, &probe):
-            result.insert_probe(&probe)
-    return result
-
-
-cdef int insert_all(Set target, Set source) except -1:
-    cdef Walk walk
-    cdef Handle handle
-    cdef Probe probe
-    source.begin(&walk)
-    while next_handle(&walk, &handle):
-        aim(&probe, walk.form, handle)
-        target.insert_probe(&probe)
-    return 0
-
-
-cdef int discard_all(Set target, Set source) except -1:
-    cdef Walk walk
-    cdef Handle handle
-    cdef Probe probe
-    source.begin(&walk)
-    while target.size() > 0 and next_handle(&walk, &handle):
-        aim(&probe, walk.form, handle)
-        target.discard_probe(&probe)
-    return 0
-
-
-cpdef int write_intersection(list sets, Writer reply) except -1:
-    cdef list ordered
-    if len(sets) == 1:
-        return (<Set>sets[0]).write_members(reply)
-    ordered = smallest_first(sets)
-    return write_selected(ordered[0], ordered[1:], True, reply)
-
-
-cpdef Py_ssize_t count_intersection(list sets, Py_ssize_t limit) except -1:
-    cdef list ordered = smallest_first(sets)
-    cdef Set smallest = ordered[0]
-    return select(smallest, ordered[1:], True, NULL, min(limit, smallest.size()) if limit else smallest.size())
-
-
-cpdef Set intersection(list sets, Commons commons):
-    cdef list ordered = smallest_first(sets)
-    return store_selected(ordered[0], ordered[1:], True, commons)
-
-
-cpdef Set union(list sets, Commons commons):
-    cdef Set result = Set(commons)
-    for one in sets:
-        insert_all(result, one)
-    return result
-
-
-cdef list subtrahends(list sets):
-    """What is to be taken from the first, the largest first; None: the first is among them."""
-    cdef list others = sets[1:]
-    if sets[0] in others:
-        return None
-    others.sort(key=len, reverse=True)
-    return others
-
-
-cdef bint looks_up(list sets):
-    """Whether looking up the first one's members in the others is less work than taking the others' members out."""
-    cdef Py_ssize_t total = 0
-    for one in sets:
-        total += (<Set>one).size()
-    return (<Set>sets[0]).size() * len(sets) // 2 <= total
-
-
-cpdef int write_difference(list sets, Writer reply) except -1:
-    cdef list others = subtrahends(sets)
-    if others is None:
-        reply.set(0)
-        return 0
-    if looks_up(sets):
-        return write_selected(sets[0], others, False, reply)
-    return difference(sets, (<Set>sets[0]).commons).write_members(reply)
-
-
-cpdef Set difference(list sets, Commons commons):
-    cdef list others = subtrahends(sets)
-    cdef Set result = Set(commons)
-    if others is None:
-        return result
-    if looks_up(sets):
-        return store_selected(sets[0], others, False, commons)
-    insert_all(result, sets[0])
-    for other in others:
-        discard_all(result, other)
-    return result
