@@ -30,6 +30,7 @@ OBJECT_BYTES = 64
 ELEMENT_BYTES = 8
 SAFETY_LIMIT = 8192
 PLAIN_FROM = 1 << 30
+EMPTY_NODE_BYTES = len(listpack.pack([]))
 
 
 class List(Value):
@@ -177,7 +178,7 @@ class List(Value):
     def packed(self) -> bytes | None:
         """The listpack of the elements if they are in a single one."""
         nodes = [blob for plain, blob in self.nodes() if not plain]
-        return nodes[0] if len(nodes) == 1 and self._fits(len(self._elements), self._elements) else None
+        return nodes[0] if len(nodes) == 1 and self._fits(len(self._elements), len(nodes[0])) else None
 
     def nodes(self) -> Iterator[tuple[bool, bytes]]:
         """The elements as the nodes that Redis would have: whether it is a plain string, and its bytes or listpack.
@@ -185,14 +186,17 @@ class List(Value):
         Where nodes end depends on how the list came about; this is one way of many.
         """
         part: list[bytes] = []
+        part_bytes = EMPTY_NODE_BYTES
         for element in self._elements:
-            if part and not self._fits(len(part) + 1, [*part, element]):
+            entry_bytes = len(listpack.pack([element])) - EMPTY_NODE_BYTES
+            if part and not self._fits(len(part) + 1, part_bytes + entry_bytes):
                 yield False, listpack.pack(part)
-                part = []
+                part, part_bytes = [], EMPTY_NODE_BYTES
             if len(element) >= PLAIN_FROM:
                 yield True, element
             else:
                 part.append(element)
+                part_bytes += entry_bytes
         if part:
             yield False, listpack.pack(part)
 
@@ -214,8 +218,8 @@ class List(Value):
         self._elements.insert(index, element)
         self._bytes += ELEMENT_BYTES + len(element)
 
-    def _fits(self, count: int, elements: list[bytes]) -> bool:
-        """Whether so many elements make one node."""
+    def _fits(self, count: int, size: int) -> bool:
+        """Whether so many elements, in a listpack of so many bytes, make one node."""
         limit = self.commons.list_max_size
         largest = SAFETY_LIMIT if limit >= 0 else 2048 << min(-limit, 5)
-        return (limit < 0 or count <= limit) and len(listpack.pack(elements)) + ELEMENT_BYTES <= largest
+        return (limit < 0 or count <= limit) and size + ELEMENT_BYTES <= largest
