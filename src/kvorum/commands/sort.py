@@ -176,11 +176,8 @@ class Order:
     by: Lookup | None = None
     store: bytes | None = None
     get: list[Lookup] = field(default_factory=list)
-
-    @property
-    def unsorted(self) -> bool:
-        """BY names no other keys: the elements stay as they are."""
-        return self.by is not None and self.by.constant
+    unsorted: bool = False
+    """A BY names no other keys: the elements stay as they are, whatever another BY says."""
 
     def bounds(self, size: int) -> tuple[int, int]:
         """Which of ``size`` elements LIMIT leaves, as for a slice."""
@@ -214,6 +211,7 @@ def parse_order(args: list[bytes], may_store: bool) -> Order:
 def take_value(order: Order, option: bytes, value: bytes) -> None:
     if option == b"BY":
         order.by = Lookup(value)
+        order.unsorted = order.unsorted or order.by.constant
     elif option == b"GET":
         order.get.append(Lookup(value))
     else:
