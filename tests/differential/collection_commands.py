@@ -22,7 +22,6 @@ from tests.differential.vocabulary import (
     LEX_KEY,
     LEX_KEYS,
     LIST_KEY,
-    LIST_KEYS,
     MANY_FIELDS,
     MANY_INTEGERS,
     MEMBER,
@@ -31,9 +30,10 @@ from tests.differential.vocabulary import (
     SCORE,
     SCORE_BOUND,
     SET_KEY,
-    SET_KEYS,
+    SORTABLE_LISTS,
+    SORTABLE_SETS,
+    SORTED_BY_SORT,
     SORTED_SET_KEY,
-    SORTED_SET_KEYS,
     TIMEOUT,
     WEIGHT_KEYS,
     key_of,
@@ -191,7 +191,8 @@ BITMAPS = [
     sequence("BITFIELD_RO", BITMAP_KEY, some(one_of(READ_FIELD, READ_FIELD, WRITE_FIELD), 0, 3)),
 ]
 
-SORTABLE_KEY = key_of(*LIST_KEYS, *SET_KEYS, *INTEGER_SET_KEYS, *SORTED_SET_KEYS)
+SORTABLE = words(b"1", b"2", b"3", b"10", b"1", b"2", b"3", b"10", b"x")
+SORTABLE_KEY = words(*SORTABLE_LISTS, *SORTABLE_SETS, *SORTED_BY_SORT, *SORTED_BY_SORT, b"nothing", b"w_1")
 LOOKUP = words(b"w_*", b"w_*", b"h1->*", b"*->f1", b"#", b"w_x", b"*", b"h1->", b"", b"w_*->f1")
 # Elements with equal weights have no order among them if the weights are compared as texts: those are not stored.
 NUMERIC_ORDER = one_of("ASC", "DESC", LIMIT, sequence("BY", words(b"w_*", b"*->f1", b"nosort", b"w_x", b"")))
@@ -200,8 +201,12 @@ LOOKUPS = some(sequence("GET", LOOKUP), 0, 2)
 SORTING = [
     sequence("SET", words(*WEIGHT_KEYS), one_of(INTEGER, FLOAT, MEMBER)),
     sequence("SET", words(*WEIGHT_KEYS), INTEGER),
-    sequence(one_of("LPUSH", "SADD"), words(b"l2", b"s2"), some(words(b"1", b"2", b"3", b"10", b"x"), 1, 6)),
-    sequence("ZADD", words(b"z2"), some(sequence(SCORE, words(b"1", b"2", b"3", b"10")), 1, 6)),
+    sequence("RPUSH", words(*SORTABLE_LISTS), some(one_of(SORTABLE, SORTABLE, MEMBER), 1, 6)),
+    sequence("SADD", words(*SORTABLE_SETS), some(one_of(SORTABLE, SORTABLE, MEMBER), 1, 6)),
+    sequence("SADD", words(*SORTABLE_SETS), some(one_of(INTEGER, MANY_INTEGERS), 1, 20)),
+    sequence("ZADD", words(*SORTED_BY_SORT), some(sequence(SCORE, SORTABLE), 1, 6)),
+    sequence("ZREM", words(*SORTED_BY_SORT), some(SORTABLE, 1, 3)),
+    sequence("DEL", SORTABLE_KEY),
     sequence("HSET", words(*HASH_KEYS, b"1", b"2"), words(b"1", b"2", b"f1"), INTEGER),
     sequence(one_of("SORT", "SORT_RO"), SORTABLE_KEY, some(NUMERIC_ORDER, 0, 3), LOOKUPS),
     sequence(one_of("SORT", "SORT_RO"), SORTABLE_KEY, "ALPHA", some(TEXT_ORDER, 0, 3), LOOKUPS),

@@ -12,6 +12,10 @@ SET_KEYS = (b"s1", b"s1", b"s2", b"s\x00")
 SORTED_SET_KEYS = (b"z1", b"z1", b"z2", b"z\xff\xff")
 # Sorted sets whose scores are all the same: of others Redis leaves the ranges by name undefined, and they are chance.
 LEX_KEYS = (b"x1", b"x1", b"x2")
+# What SORT reads. The sorted sets stand apart: on redis-server it makes of a small one a big one.
+SORTED_BY_SORT = (b"y1", b"y2")
+SORTABLE_LISTS = (b"ly1", b"ly2")
+SORTABLE_SETS = (b"sy1", b"sy2")
 BITMAP_KEYS = (b"b1", b"b1", b"b2", b"a")
 # What SORT looks up: strings here, fields of hashes as well.
 WEIGHT_KEYS = (b"w_1", b"w_2", b"w_3", b"w_10", b"w_x")
