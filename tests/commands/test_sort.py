@@ -62,6 +62,8 @@ ORDERS = [
     "words BY nosort DESC LIMIT 1 2",
     "words BY nosort LIMIT 4 100",
     "words BY nosort ALPHA",
+    "words BY nosort BY w:*",
+    "words BY w:* BY nosort DESC",
     "mixed",
     "mixed ALPHA",
     "mixed BY nosort",
