@@ -145,7 +145,7 @@ def test_a_queue_that_grows_beyond_the_query_buffer_limit(debuggable_server: Kvo
     ):
         two.ask(b"CONFIG", b"SET", b"client-query-buffer-limit", b"1mb")
         one.ask(b"MULTI")
-        with pytest.raises(OSError, match="closed|reset|Broken"):
+        with pytest.raises(OSError, match=r"closed|reset|Broken"):
             for _ in range(20):
                 one.ask(b"SET", b"k", b"x" * 100_000)
         assert two.ask(b"PING").value == b"PONG"
