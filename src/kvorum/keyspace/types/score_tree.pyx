@@ -17,10 +17,11 @@ be prefetched, because their addresses are known.
 node refers to an entry that has been removed; therefore a removal or insertion at the front of a leaf goes up as far as it is
 the front there too. Leaves are linked both ways. All are at the same depth.
 
-*Balance.* A full node is split in halves; at the far ends of the tree it is left full and a new one begun, so that
-rising or falling scores fill nodes entirely. A node that is less than half full is joined with a neighbour if both
-fit into three quarters of a node, and an empty one is dropped. Nothing is borrowed from neighbours: that two
-neighbours together are at least half a node suffices for a logarithmic height, and costs less per removal.
+*Balance.* A full leaf gives items to a neighbour that has room. If none has, it is split in halves, as a full inner
+node always is. At the far ends of the tree nodes are left full and new ones begun, so that rising or falling scores fill
+them entirely; scores that come by chance fill leaves to four fifths. A node that is less than half full is joined
+with a neighbour if both fit into three quarters of a node, and an empty one is dropped. A removal takes nothing from
+neighbours: that two of them together are at least half a node suffices for a logarithmic height.
 
 All nodes are 1 KiB of the keyspace's slab; ``bytes`` is the account that they are charged to.
 """
@@ -34,6 +35,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     NODE_BYTES = 1024
+    LEAF_FILLED = LEAF_ITEMS * 7 // 8       # a leaf with more takes no items from its neighbours
     LEAF_JOINED = LEAF_ITEMS * 3 // 4
     INNER_JOINED = INNER_CHILDREN * 3 // 4
 
@@ -267,6 +269,8 @@ cdef int insert_item(Heap* heap, ScoreTree* tree, double score, Entry* entry, in
     bound = bound_of_item(score, entry)
     leaf = descend(tree, &bound, path, &index, &rank)
     if leaf.count == LEAF_ITEMS:
+        leaf = make_room(tree, path, leaf, &index)
+    if leaf.count == LEAF_ITEMS:
         if tree.height == MAX_HEIGHT or take_nodes(heap, fresh, nodes_for_split(tree, path), bytes) < 0:
             return -1
         insert_splitting(tree, path, leaf, index, score, entry, fresh)
@@ -275,6 +279,67 @@ cdef int insert_item(Heap* heap, ScoreTree* tree, double score, Entry* entry, in
         note_insertion(tree, path, tree.height, index == 0, score, entry)
     tree.count += 1
     return 0
+
+
+cdef Leaf* make_room(ScoreTree* tree, Step* path, Leaf* leaf, uint64_t* index) noexcept nogil:
+    """Let a full leaf give items to a neighbour below the same node; the leaf for the place then, still full if none has room."""
+    cdef Inner* node
+    cdef Leaf* near
+    cdef uint64_t i, moved
+    if tree.height == 0:
+        return leaf
+    node = path[tree.height - 1].node
+    i = path[tree.height - 1].index
+    if i > 0 and node.counts[i - 1] <= LEAF_FILLED:
+        near = <Leaf*>node.children[i - 1]
+        moved = (LEAF_ITEMS - near.count + 1) >> 1
+        give_to_previous(leaf, near, moved)
+        note_moved(node, i, moved)
+        if index[0] >= moved:
+            index[0] -= moved
+            return leaf
+        path[tree.height - 1].index = i - 1
+        index[0] += near.count - moved
+        return near
+    if i + 1 < node.count and node.counts[i + 1] <= LEAF_FILLED:
+        near = <Leaf*>node.children[i + 1]
+        moved = (LEAF_ITEMS - near.count + 1) >> 1
+        give_to_next(leaf, near, moved)
+        note_moved(node, i + 1, 0 - moved)
+        if index[0] <= leaf.count:
+            return leaf
+        path[tree.height - 1].index = i + 1
+        index[0] -= leaf.count
+        return near
+    return leaf
+
+
+cdef void give_to_previous(Leaf* leaf, Leaf* near, uint64_t moved) noexcept nogil:
+    """The first items of a leaf to the end of the one before it."""
+    cdef size_t size = moved * 8
+    memcpy(&near.scores[near.count], leaf.scores, size)
+    memcpy(&near.entries[near.count], leaf.entries, size)
+    near.count += moved
+    leaf.count -= moved
+    memmove(leaf.scores, &leaf.scores[moved], leaf.count * 8)
+    memmove(leaf.entries, &leaf.entries[moved], leaf.count * 8)
+
+
+cdef void give_to_next(Leaf* leaf, Leaf* near, uint64_t moved) noexcept nogil:
+    """The last items of a leaf to the front of the one behind it."""
+    cdef size_t size = moved * 8
+    shift_leaf(near, 0, moved)
+    leaf.count -= moved
+    memcpy(near.scores, &leaf.scores[leaf.count], size)
+    memcpy(near.entries, &leaf.entries[leaf.count], size)
+    near.count += moved
+
+
+cdef void note_moved(Inner* node, uint64_t i, uint64_t moved) noexcept nogil:
+    """So many items went from the leaf ``i`` to the one before it, or with a negative number the other way."""
+    node.counts[i - 1] += moved
+    node.counts[i] -= moved
+    note_first(node, i, True)
 
 
 cdef void note_insertion(

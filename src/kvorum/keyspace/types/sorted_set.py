@@ -122,7 +122,10 @@ class SortedSet(Value):
 
     @classmethod
     def from_packed(cls, commons: Commons, blob: bytes) -> SortedSet:
-        """From a valid listpack, which need not be within the limits or in order; what is no score counts as 0."""
+        """From a valid listpack of members that differ, which need not be within the limits or in order.
+
+        What is no score counts as 0.
+        """
         elements = unpack(blob)
         pairs = zip(elements[::2], elements[1::2], strict=False)
         return cls.from_items(commons, [(member, parse_float(score) or 0.0) for member, score in pairs])
@@ -166,6 +169,8 @@ class SortedSet(Value):
         if current is None:
             if flags & IF_PRESENT:
                 return Change(False, False, True, math.nan)
+            if len(self._order) >= self.commons.zset_max_entries or len(member) > self.commons.zset_max_value:
+                self._small = False
             self._insert(member, score)
             return Change(True, True, False, score)
         if flags & IF_ABSENT:
@@ -181,8 +186,6 @@ class SortedSet(Value):
         return Change(False, True, False, score)
 
     def _insert(self, member: bytes, score: float) -> None:
-        if len(self._order) >= self.commons.zset_max_entries or len(member) > self.commons.zset_max_value:
-            self._small = False
         if self._small:
             score += 0.0  # a listpack has no -0
         insort(self._order, (score, member))
@@ -302,9 +305,29 @@ class SortedSet(Value):
             raise ValueError("a score is a number")
         return self.change(member, score, 0).added
 
+    def put(self, member: bytes, score: float, flags: int) -> tuple[bool, bool, bool, float]:
+        """``change``."""
+        added, changed, refused, now = self.change(member, score, flags)
+        return added, changed, refused, now
+
     def remove(self, member: bytes) -> bool:
         """Whether it was there."""
         return self.drop(member)
+
+    def remove_pairs(self, first: int, count: int) -> int:
+        """Remove up to ``count`` items from a rank on; how many they were."""
+        return self.remove_section(Ranges.limited(Ranges.ranks(first, -1, len(self._order)), 0, count, False))
+
+    def find(self, low: bytes, high: bytes, by_score: bool, reverse: bool = False) -> tuple[int, int]:
+        """The first rank and the number of the items in a range, whose ends are told as in requests."""
+        ends = Ranges.scores(low, high) if by_score else Ranges.members(low, high)
+        first, length = self.between(ends, reverse)
+        return first, length
+
+    def write_pairs(self, writer: Writer, first: int, count: int, reverse: bool, scores: bool, paired: bool) -> None:
+        """``write_items`` of up to ``count`` items from a rank on."""
+        section = Ranges.limited(Ranges.ranks(first, -1, len(self._order)), 0, count, False)
+        self.write_items(writer, section, reverse, scores, paired)
 
     def score(self, member: bytes) -> float | None:
         return self._scores.get(member)

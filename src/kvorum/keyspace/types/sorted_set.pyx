@@ -525,8 +525,28 @@ cdef class SortedSet(Value):
             raise ValueError("a score is a number")
         return self.change(span_of(member), score, 0).added
 
+    def put(self, bytes member not None, double score, int flags):
+        cdef Change change = self.change(span_of(member), score, flags)
+        return change.added, change.changed, change.refused, change.score
+
     def remove(self, bytes member not None):
         return self.drop(span_of(member))
+
+    def remove_pairs(self, long long first, long long count):
+        return self.remove_section(Ranges.limited(Ranges.ranks(first, -1, self.length()), 0, count, False))
+
+    def find(self, bytes low not None, bytes high not None, bint by_score, bint reverse=False):
+        cdef Range ends
+        cdef Section section
+        if by_score:
+            ends = Ranges.scores(span_of(low), span_of(high))
+        else:
+            ends = Ranges.members(span_of(low), span_of(high))
+        section = self.between(ends, reverse)
+        return section.first, section.length
+
+    def write_pairs(self, Writer writer not None, long long first, long long count, bint reverse, bint scores, bint paired):
+        self.write_items(writer, Ranges.limited(Ranges.ranks(first, -1, self.length()), 0, count, False), reverse, scores, paired)
 
     def score(self, bytes member not None):
         cdef double score = self.score_of(span_of(member))
