@@ -20,6 +20,8 @@ PARTY = b"<party "
 ATTEMPTS = 100_000
 PATTERN_MESSAGE = b"pmessage"
 LEAVING = (b"unsubscribe", b"punsubscribe", b"sunsubscribe")
+INVALIDATIONS = ([b"invalidate"], [b"message", b"__redis__:invalidate"])
+NULLS = (Reply(b"_", b""), Reply(b"$"))
 
 
 class Side:
@@ -127,7 +129,7 @@ class Conversation:
 
 def same_messages(command: Sequence[bytes], theirs: list[Reply], ours: list[Reply]) -> bool:
     """Whether a party received the same. ``command``: what it had sent itself, empty if nothing."""
-    theirs, ours = in_order(theirs), in_order(ours)
+    theirs, ours = (in_order(list(map(with_any_null, messages))) for messages in (theirs, ours))
     if theirs == ours:
         return True
     if command:  # what is pushed to the one who caused it may come before or after the reply
@@ -136,6 +138,18 @@ def same_messages(command: Sequence[bytes], theirs: list[Reply], ours: list[Repl
         return False
     pairs = [(first, second) for first, second in zip(theirs, ours, strict=True) if first != second]
     return all(equivalent(command, first, second) for first, second in pairs)
+
+
+def with_any_null(message: Reply) -> Reply:
+    """The message; one that invalidates everything, with either null.
+
+    Redis takes the null of the protocol of the client that tracks, also where another is told that speaks the other
+    protocol and may not understand it; kvorum takes that of who is told.
+    """
+    words = [item.value for item in message.items[:-1]]
+    if words in INVALIDATIONS and message.items[-1] in NULLS:
+        return Reply(message.kind, None, (*message.items[:-1], NULLS[0]))
+    return message
 
 
 def in_order(messages: list[Reply]) -> list[Reply]:

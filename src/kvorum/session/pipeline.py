@@ -253,7 +253,8 @@ class Pipeline:
     def _queue(self, session: Session, command: Command) -> int:
         """MULTI: keep the command for EXEC."""
         transaction = session.transaction
-        transaction.append(command, session.call.args)
+        if not transaction.aborted and not session.watch_broken:  # else nothing will be executed
+            transaction.append(command, session.call.args)
         if transaction.argument_bytes > self.server.config.client_query_buffer_limit:
             self.server.log.warning(
                 "client closed: its transaction exceeds the query buffer limit",
