@@ -1,6 +1,6 @@
 """How far the random tests search: a fixed number of seeds, and those that the environment adds.
 
-``KVORUM_DIFFERENTIAL_SEEDS=1000-1999 pytest tests/differential`` runs each random test with these seeds too. What is found
+``DIFFERENTIAL_SEEDS=1000-1999 pytest tests/differential`` runs each random test with these seeds too. What is found
 is found again with the same seed.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-VARIABLE = "KVORUM_DIFFERENTIAL_SEEDS"
+VARIABLE = "DIFFERENTIAL_SEEDS"
 
 
 def seeds(count: int) -> list[int]:

@@ -57,7 +57,8 @@ def dbsize(call: Call) -> int:
 )
 def flushall(call: Call, args: list[bytes]) -> Status:
     background = in_background(call, args)
-    call.server.contents_change(range(len(call.keyspace.databases)))
+    for index in range(len(call.keyspace.databases)):
+        call.server.contents_change([index])
     call.server.tracking.everything_modified()
     log_flush(call, call.keyspace.flush_all(background))
     return OK
