@@ -402,7 +402,10 @@ def write_pairs(reply: Writer, pairs: list[tuple[bytes, float]], with_scores: bo
     summary="Walks over the members of a sorted set, some in each call.",
 )
 def zscan(call: Call) -> list[object]:
-    """The cursor is looked at first and the options only if there is a sorted set, as Redis does."""
+    """The cursor is looked at first and the options only if there is a sorted set, as Redis does.
+
+    A score is shown as the compact form keeps it: there, great whole numbers are integers as well.
+    """
     cursor = scan_cursor(call.arg(2))
     value = SortedSet.at(call.db, call.argv[1])
     if value is None:
@@ -412,4 +415,14 @@ def zscan(call: Call) -> list[object]:
     if pattern is not None and pattern != b"*":
         matches = Glob(pattern).matches
         pairs = [pair for pair in pairs if matches(pair[0])]
-    return [b"%d" % cursor, [text for member, score in pairs for text in (member, format_double(score))]]
+    show = compact_score if value.encoding() == b"listpack" else format_double
+    return [b"%d" % cursor, [text for member, score in pairs for text in (member, show(score))]]
+
+
+# Up to this, whole numbers are integers in the compact form.
+GREATEST_WHOLE = 2.0**62
+
+
+def compact_score(score: float) -> bytes:
+    """What stands for a score in a listpack."""
+    return b"%d" % score if abs(score) <= GREATEST_WHOLE and score == int(score) else format_double(score)
