@@ -24,7 +24,7 @@ from judges.running import Start, SuiteError, run_group
 TAGS = "-slow"
 QUIET_S = 60
 UNIT_S = 900
-MOST_HANGS = 8
+MOST_HANGS = 2
 WORDS = 300
 FIRST_PORT = 24111
 PROGRAMS = ("redis-cli", "redis-benchmark", "redis-check-aof", "redis-check-rdb")
