@@ -191,6 +191,8 @@ BITMAPS = [
     sequence("BITFIELD_RO", BITMAP_KEY, some(one_of(READ_FIELD, READ_FIELD, WRITE_FIELD), 0, 3)),
 ]
 
+# A score that the compact form keeps as a text, or whose sign it drops, would tell which form a sorted set has.
+WHOLE_SCORE = words(b"0", b"1", b"1", b"2", b"3", b"-1", b"-2", b"1000", b"1.5")
 SORTABLE = words(b"1", b"2", b"3", b"10", b"1", b"2", b"3", b"10", b"x")
 SORTABLE_KEY = words(*SORTABLE_LISTS, *SORTABLE_SETS, *SORTED_BY_SORT, *SORTED_BY_SORT, b"nothing", b"w_1")
 LOOKUP = words(b"w_*", b"w_*", b"h1->*", b"*->f1", b"#", b"w_x", b"*", b"h1->", b"", b"w_*->f1")
@@ -204,7 +206,7 @@ SORTING = [
     sequence("RPUSH", words(*SORTABLE_LISTS), some(one_of(SORTABLE, SORTABLE, MEMBER), 1, 6)),
     sequence("SADD", words(*SORTABLE_SETS), some(one_of(SORTABLE, SORTABLE, MEMBER), 1, 6)),
     sequence("SADD", words(*SORTABLE_SETS), some(one_of(INTEGER, MANY_INTEGERS), 1, 20)),
-    sequence("ZADD", words(*SORTED_BY_SORT), some(sequence(SCORE, SORTABLE), 1, 6)),
+    sequence("ZADD", words(*SORTED_BY_SORT), some(sequence(WHOLE_SCORE, SORTABLE), 1, 6)),
     sequence("ZREM", words(*SORTED_BY_SORT), some(SORTABLE, 1, 3)),
     sequence("DEL", SORTABLE_KEY),
     sequence("HSET", words(*HASH_KEYS, b"1", b"2"), words(b"1", b"2", b"f1"), INTEGER),

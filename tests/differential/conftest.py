@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -11,12 +11,13 @@ import kvorum
 from kvorum.testing.kvorum_server import KvorumServer
 from kvorum.testing.redis_server import RedisServer
 from kvorum.testing.replication_stream import ReplicationStream
-from tests.differential.conversation import Conversation, Side
+from tests.differential.conversation import Conversation, open_sides
 from tests.differential.effects import EffectPair, LoggedEffects
 from tests.differential.machine import Pair
 from tests.differential.wire import Wire
 
 PairMaker = Callable[[int], Pair]
+Server = RedisServer | KvorumServer | kvorum.Server
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +50,7 @@ def converse(redis_server: RedisServer, kvorum_server: KvorumServer) -> Iterator
     with ExitStack() as stack:
 
         def open_one(parties: int) -> Conversation:
-            conversation = Conversation(
-                *(open_side(stack, server, parties) for server in (redis_server, kvorum_server))
-            )
+            conversation = stack.enter_context(conversation_with((redis_server, kvorum_server), parties))
             stack.callback(conversation.start_over, [2] * parties)
             return conversation
 
@@ -95,9 +94,10 @@ def converse_with_effects(
 ) -> Iterator[Callable[[int], Conversation]]:
     """``converse_with_effects(parties)``: connections to the two servers whose effects are seen."""
     with ExitStack() as stack:
-        yield lambda parties: Conversation(*(open_side(stack, server, parties) for server in (primary, logging_server)))
+        yield lambda parties: stack.enter_context(conversation_with((primary, logging_server), parties))
 
 
-def open_side(stack: ExitStack, server: RedisServer | KvorumServer | kvorum.Server, parties: int) -> Side:
-    wires = [stack.enter_context(Wire(server.host, server.port)) for _ in range(parties + 1)]
-    return Side(wires[0], wires[1:])
+@contextmanager
+def conversation_with(servers: Sequence[Server], parties: int) -> Iterator[Conversation]:
+    with open_sides([(server.host, server.port) for server in servers], parties) as sides:
+        yield Conversation(*sides)

@@ -7,7 +7,8 @@ said to wait by CLIENT LIST, and what the servers sent to others has arrived whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 
 from tests.differential.differences import equivalent
@@ -43,7 +44,7 @@ class Side:
         self.control.ask_all([[b"FLUSHALL"], [b"DEBUG", b"SET-ACTIVE-EXPIRE", b"0"]])
         for wire, protocol in zip(self.parties, protocols, strict=True):
             assert not wire.ask(b"HELLO", b"%d" % protocol).is_error
-        self.numbers = [wire.ask(b"CLIENT", b"ID").value or b"" for wire in self.parties]
+        self.numbers = [connection_number(wire) for wire in self.parties]
 
     def step(self, party: int, command: Sequence[bytes]) -> list[list[Reply]]:
         """Send the command; what each party receives."""
@@ -59,8 +60,6 @@ class Side:
         self.control.ask(b"PING")
         for replies, each in zip(received, self.parties, strict=True):
             replies += each.arrived()
-        if command[0].upper() == b"CLIENT":
-            received[party] = [self._with_parties(reply) for reply in received[party]]
         return received
 
     def facts(self) -> list[dict[bytes, bytes]]:
@@ -72,15 +71,29 @@ class Side:
             by_number[fields[b"id"]] = {name: fields[name] for name in FACTS}
         return [by_number[number] for number in self.numbers]
 
-    def _with_parties(self, reply: Reply) -> Reply:
-        """The reply with the numbers of connections, which each server counts for itself, replaced by the parties'."""
-        if reply.value in self.numbers:
-            return Reply(reply.kind, PARTY + b"%d>" % self.numbers.index(reply.value))
-        return Reply(reply.kind, reply.value, tuple(map(self._with_parties, reply.items)))
-
     def _resolved(self, word: bytes) -> bytes:
         """The connection's number for ``<party 2>``."""
         return self.numbers[int(word.removeprefix(PARTY)[:-1])] if word.startswith(PARTY) else word
+
+
+def connection_number(wire: Wire) -> bytes:
+    """Under which number the server knows the connection."""
+    return wire.ask(b"CLIENT", b"ID").value or b""
+
+
+@contextmanager
+def open_sides(addresses: Sequence[tuple[str, int]], parties: int) -> Iterator[list[Side]]:
+    """That many connections, and one more, to each server; with the same numbers on all, since some replies show them."""
+    with ExitStack() as stack:
+        first = [stack.enter_context(Wire(*address)) for address in addresses]
+        while len({connection_number(wire) for wire in first}) > 1:
+            behind = min(range(len(first)), key=lambda at: int(connection_number(first[at])))
+            first[behind].close()
+            first[behind] = stack.enter_context(Wire(*addresses[behind]))
+        yield [
+            Side(control, [stack.enter_context(Wire(*address)) for _ in range(parties)])
+            for address, control in zip(addresses, first, strict=True)
+        ]
 
 
 class Conversation:

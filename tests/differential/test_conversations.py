@@ -15,6 +15,7 @@ from tests.differential.conversation_commands import (
     ONE_WHO_CACHES,
     ONE_WHO_CAUSES_EVENTS,
     ONE_WHO_FEEDS,
+    ONE_WHO_FEEDS_OR_SETS_EXPIRED_KEYS,
     ONE_WHO_LISTENS,
     ONE_WHO_SEES_EVENTS,
     ONE_WHO_WAITS,
@@ -28,7 +29,7 @@ EVENTS_OFF = (b"CONFIG", b"SET", b"notify-keyspace-events", b"")
 ALL_EVENTS = (b"CONFIG", b"SET", b"notify-keyspace-events", b"KEAmn")
 # What each party does. The first never waits, so that there is always somebody to wake the others.
 ROLES: dict[str, tuple[Template, ...]] = {
-    "waiting": (ONE_WHO_FEEDS, ONE_WHO_WAITS, ONE_WHO_WAITS, ONE_WHO_WAITS),
+    "waiting": (ONE_WHO_FEEDS_OR_SETS_EXPIRED_KEYS, ONE_WHO_WAITS, ONE_WHO_WAITS, ONE_WHO_WAITS),
     "publishing": (ONE_WHO_LISTENS,) * 4,
     "caching": (ONE_WHO_FEEDS, ONE_WHO_CACHES, ONE_WHO_CACHES, ONE_WHO_CACHES),
     "events": (ONE_WHO_CAUSES_EVENTS, ONE_WHO_SEES_EVENTS, ONE_WHO_WAITS, ONE_WHO_SEES_EVENTS),

@@ -12,15 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from kvorum.testing.kvorum_server import KvorumServer
 from kvorum.testing.redis_server import RedisServer
+from tests.differential.collection_commands import PAYLOADS, RANDOM_CHANGES, SORTING
 from tests.differential.commands import (
     ANY_COMMAND,
     COLLECTIONS,
     CONNECTION,
     GENERIC,
     NONSENSE,
-    PAYLOADS,
-    RANDOM_CHANGES,
-    SORTING,
     STRINGS,
     TRANSACTIONS,
 )

@@ -48,7 +48,26 @@ cdef extern from *:
     #else
     #define kvorum_count_words kvorum_count_plainly
     #endif
+
+    #define KVORUM_COMBINE(name, operation) \\
+        static void name(char *result, const char *other, Py_ssize_t size) { \\
+            uint64_t one, two; \\
+            for (; size >= 8; size -= 8, result += 8, other += 8) { \\
+                memcpy(&one, result, 8); \\
+                memcpy(&two, other, 8); \\
+                one operation two; \\
+                memcpy(result, &one, 8); \\
+            } \\
+            for (; size > 0; size--) \\
+                *result++ operation *other++; \\
+        }
+    KVORUM_COMBINE(kvorum_and, &=)
+    KVORUM_COMBINE(kvorum_or, |=)
+    KVORUM_COMBINE(kvorum_xor, ^=)
     """
+    void and_bytes "kvorum_and"(char* result, const char* other, Py_ssize_t size) noexcept nogil
+    void or_bytes "kvorum_or"(char* result, const char* other, Py_ssize_t size) noexcept nogil
+    void xor_bytes "kvorum_xor"(char* result, const char* other, Py_ssize_t size) noexcept nogil
     uint64_t count_words "kvorum_count_words"(const char* data, size_t words) noexcept nogil
     int leading_zeros "__builtin_clz"(unsigned int number) noexcept nogil
     int set_bits "__builtin_popcount"(unsigned int number) noexcept nogil
@@ -273,48 +292,6 @@ cdef class Combination:
         database.put(key, slot, hash, place, 0, &payload)
         self.result = bytearray()       # the table has taken it
         return size
-
-
-cdef void and_bytes(char* result, const char* other, Py_ssize_t size) noexcept nogil:
-    cdef uint64_t one, two
-    cdef Py_ssize_t i = 0
-    while i + 8 <= size:
-        memcpy(&one, result + i, 8)
-        memcpy(&two, other + i, 8)
-        one &= two
-        memcpy(result + i, &one, 8)
-        i += 8
-    while i < size:
-        result[i] &= other[i]
-        i += 1
-
-
-cdef void or_bytes(char* result, const char* other, Py_ssize_t size) noexcept nogil:
-    cdef uint64_t one, two
-    cdef Py_ssize_t i = 0
-    while i + 8 <= size:
-        memcpy(&one, result + i, 8)
-        memcpy(&two, other + i, 8)
-        one |= two
-        memcpy(result + i, &one, 8)
-        i += 8
-    while i < size:
-        result[i] |= other[i]
-        i += 1
-
-
-cdef void xor_bytes(char* result, const char* other, Py_ssize_t size) noexcept nogil:
-    cdef uint64_t one, two
-    cdef Py_ssize_t i = 0
-    while i + 8 <= size:
-        memcpy(&one, result + i, 8)
-        memcpy(&two, other + i, 8)
-        one ^= two
-        memcpy(result + i, &one, 8)
-        i += 8
-    while i < size:
-        result[i] ^= other[i]
-        i += 1
 
 
 cdef void not_bytes(char* result, Py_ssize_t size) noexcept nogil:

@@ -363,19 +363,18 @@ class Database:
             fresh = _Entry(key, key_slot(key), key_hash(key, self.keyspace.hash_seed), value)
             fresh.clock, fresh.expire_ms, fresh.raw = self.keyspace._first_clock(), expire_ms, raw
             self._add(fresh)
-            self._announce(fresh, new=True)
+            self._announce(fresh)
             return
         self._change_value(entry, value, raw)
-        self._announce(entry, new=False)
         if not keep_ttl:
             self._change_expiry(entry, expire_ms)
 
-    def _announce(self, entry: _Entry, new: bool) -> None:
-        """A key got a value; tell who asked for that."""
+    def _announce(self, entry: _Entry) -> None:
+        """There is a new key; tell who asked for that. As with Redis, a value in another's place is no arrival."""
         keyspace = self.keyspace
         if keyspace.observed & events.ARRIVALS and isinstance(entry.value, Value):
             keyspace.ready.append((self.index, entry.key))
-        if new and keyspace.observed & events.EVENTS_OF_NEW_KEYS and keyspace.on_event is not None:
+        if keyspace.observed & events.EVENTS_OF_NEW_KEYS and keyspace.on_event is not None:
             keyspace.on_event(events.NEW_KEY, b"new", entry.key, self.index)
 
     # Values
@@ -609,7 +608,7 @@ class Database:
         self._remove(entry)
         entry.key, entry.slot, entry.hash = new_key, key_slot(new_key), key_hash(new_key, self.keyspace.hash_seed)
         self._add(entry)
-        self._announce(entry, new=True)
+        self._announce(entry)
         return True
 
     def move(self, key: bytes, destination: Database) -> bool:
@@ -619,7 +618,7 @@ class Database:
             return False
         self._remove(entry)
         destination._add(entry)
-        destination._announce(entry, new=True)
+        destination._announce(entry)
         return True
 
     def copy(self, key: bytes, destination: Database, new_key: bytes, replace: bool = False) -> bool:

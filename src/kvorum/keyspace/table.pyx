@@ -602,8 +602,6 @@ cdef class Database:
         if place != NULL:
             if rewrite_entry(self.store, place, expire_ms, payload, &replaced) == 0:
                 Py_XDECREF(replaced)
-                if self.keyspace.observed & AWAITED and payload.kind == OBJECT:
-                    self.announce(key, True, False)
                 return 0
         elif key.size <= <Py_ssize_t>0xFFFFFFFF:
             entry = new_entry(self.store.heap, key.data, <uint32_t>key.size, expire_ms, payload)

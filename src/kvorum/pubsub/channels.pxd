@@ -6,20 +6,21 @@ from kvorum.pubsub.mailbox cimport Mailbox
 
 cdef class Audience:
     cdef readonly bytes name
-    cdef readonly bytes array
-    cdef readonly bytes push
     cdef readonly object matches
-    cdef readonly dict mailboxes
+    cdef Mailbox first
+    cdef dict others
     cdef list receivers
 
     cdef add(self, Mailbox mailbox)
     cdef remove(self, Mailbox mailbox)
     @cython.locals(receivers=list, mailbox=Mailbox)
-    cdef Py_ssize_t send(self, bytes array, bytes push, bytes body) except -1
+    cdef Py_ssize_t send(self, bytes array, bytes push, tuple parts) except -1
 
 
 cdef class Directory:
     cdef readonly bytes word
+    cdef readonly bytes array
+    cdef readonly bytes push
     cdef readonly dict audiences
 
     @cython.locals(audience=Audience)
@@ -39,7 +40,7 @@ cdef class PubSub:
     cpdef bint silent(self) except -1
     @cython.locals(audience=Audience, receivers=cython.Py_ssize_t)
     cpdef Py_ssize_t publish(self, bytes channel, bytes message) except -1
-    @cython.locals(audience=Audience, receivers=cython.Py_ssize_t, name=bytes)
+    @cython.locals(audience=Audience, receivers=cython.Py_ssize_t)
     cdef Py_ssize_t publish_to_patterns(self, bytes channel, bytes message) except -1
     @cython.locals(audience=Audience)
     cpdef Py_ssize_t publish_to_shard(self, bytes channel, bytes message) except -1

@@ -1,8 +1,8 @@
 """Channels, patterns and shard channels: who listens to what, and the delivery of a published message.
 
 Each of the three is a ``Directory`` of audiences by name. An audience knows its mailboxes in the order in which they
-came, which is the order of delivery, and the head of its messages, so that publishing encodes nothing per receiver.
-What nobody listens to any more is forgotten at once: clients cannot fill the memory with names of channels.
+came, which is the order of delivery. Most have just one, so that one costs no table. What nobody listens to any more is
+forgotten at once: clients cannot fill the memory with names of channels.
 
 Patterns are tried one after the other for every message, as Redis does it: they cost the publisher, not the subscriber.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from kvorum.glob import Glob
-from kvorum.pubsub.mailbox import Mailbox, bulk, heads
+from kvorum.pubsub.mailbox import Mailbox, heads
 
 MESSAGE = b"message"
 PATTERN_MESSAGE = b"pmessage"
@@ -20,40 +20,57 @@ SHARD_MESSAGE = b"smessage"
 
 
 class Audience:
-    """Those who listen to one name; ``array`` and ``push`` begin its messages in RESP2 and RESP3."""
+    """Those who listen to one name."""
 
-    def __init__(self, name: bytes, word: bytes) -> None:
+    def __init__(self, name: bytes, matches: Any = None) -> None:
         self.name = name
-        self.array, self.push = heads(4 if word == PATTERN_MESSAGE else 3, (word, name))
-        self.matches: Any = Glob(name).matches if word == PATTERN_MESSAGE else None
-        self.mailboxes: dict[Mailbox, None] = {}
-        self.receivers: list[Mailbox] | None = None  # the same as a list, made when it is needed
+        self.matches = matches  # whether a channel has a name of this pattern; None: it is no pattern
+        self.first: Mailbox | None = None  # who came first, as long as it stays
+        self.others: dict[Mailbox, None] | None = None
+        self.receivers: list[Mailbox] | None = None  # all together, made when they are needed
+
+    def __len__(self) -> int:
+        return (self.first is not None) + (0 if self.others is None else len(self.others))
 
     def add(self, mailbox: Mailbox) -> None:
         """The caller knows that it was not there."""
-        self.mailboxes[mailbox] = None
-        self.receivers = None
+        if self.first is None and self.others is None:
+            self.first = mailbox
+        else:
+            if self.others is None:
+                self.others = {}
+            self.others[mailbox] = None
+            self.receivers = None
 
     def remove(self, mailbox: Mailbox) -> None:
         """The caller knows that it was there."""
-        del self.mailboxes[mailbox]
+        if mailbox is self.first:
+            self.first = None
+        elif self.others is not None:
+            del self.others[mailbox]
         self.receivers = None
 
-    def send(self, array: bytes, push: bytes, body: bytes) -> int:
+    def send(self, array: bytes, push: bytes, parts: tuple[bytes, ...]) -> int:
         """Deliver to all; how many they are. A receiver that is closed for reading too slowly leaves meanwhile."""
+        if self.others is None:
+            if self.first is None:
+                return 0
+            self.first.post(array, push, parts)
+            return 1
         receivers = self.receivers
         if receivers is None:
-            receivers = self.receivers = list(self.mailboxes)
+            receivers = self.receivers = [*([] if self.first is None else [self.first]), *self.others]
         for mailbox in receivers:
-            mailbox.post(array, push, body)
+            mailbox.post(array, push, parts)
         return len(receivers)
 
 
 class Directory:
-    """The audiences of one kind; ``word`` begins their messages."""
+    """The audiences of one kind; ``word`` begins their messages: ``array`` and ``push`` have it in RESP2 and RESP3."""
 
     def __init__(self, word: bytes) -> None:
         self.word = word
+        self.array, self.push = heads(4 if word == PATTERN_MESSAGE else 3, (word,))
         self.audiences: dict[bytes, Audience] = {}
 
     def __len__(self) -> int:
@@ -69,7 +86,7 @@ class Directory:
     def count(self, name: bytes) -> int:
         """How many listen to this name."""
         audience = self.audiences.get(name)
-        return 0 if audience is None else len(audience.mailboxes)
+        return 0 if audience is None else len(audience)
 
     def joined(self, mailbox: Mailbox) -> dict[bytes, Audience]:
         """The client's own audiences of this kind."""
@@ -88,7 +105,8 @@ class Directory:
             return False
         audience = self.audiences.get(name)
         if audience is None:
-            audience = self.audiences[name] = Audience(name, self.word)
+            matches = Glob(name).matches if self.word == PATTERN_MESSAGE else None
+            audience = self.audiences[name] = Audience(name, matches)
         audience.add(mailbox)
         joined[audience.name] = audience
         return True
@@ -99,7 +117,7 @@ class Directory:
         if audience is None:
             return False
         audience.remove(mailbox)
-        if not audience.mailboxes:
+        if not len(audience):
             del self.audiences[name]
         return True
 
@@ -129,7 +147,7 @@ class PubSub:
         receivers = 0
         audience = self.channels.audiences.get(channel)
         if audience is not None:
-            receivers = audience.send(audience.array, audience.push, message)
+            receivers = audience.send(self.channels.array, self.channels.push, (channel, message))
         if self.patterns.audiences:
             receivers += self.publish_to_patterns(channel, message)
         return receivers
@@ -137,16 +155,17 @@ class PubSub:
     def publish_to_patterns(self, channel: bytes, message: bytes) -> int:
         """The part of ``publish`` that most servers never need."""
         receivers = 0
-        name = bulk(channel)
         for audience in list(self.patterns.audiences.values()):
             if audience.matches(channel):
-                receivers += audience.send(audience.array + name, audience.push + name, message)
+                receivers += audience.send(self.patterns.array, self.patterns.push, (audience.name, channel, message))
         return receivers
 
     def publish_to_shard(self, channel: bytes, message: bytes) -> int:
         """To the subscribers of a shard channel; patterns do not hear these."""
         audience = self.shard_channels.audiences.get(channel)
-        return 0 if audience is None else audience.send(audience.array, audience.push, message)
+        if audience is None:
+            return 0
+        return audience.send(self.shard_channels.array, self.shard_channels.push, (channel, message))
 
     def leave(self, mailbox: Mailbox) -> None:
         """The client is gone or was reset: it listens to nothing."""

@@ -3,6 +3,8 @@ cimport cython
 
 from kvorum.resp.writer cimport Writer
 
+cdef Py_ssize_t UNWATCHED_BYTES
+
 
 cdef class Mailbox:
     cdef readonly long long id
@@ -15,9 +17,10 @@ cdef class Mailbox:
     cdef public dict shard_channels
     cdef public object tracking
 
-    cpdef post(self, bytes array, bytes push, bytes body=*)
-    @cython.locals(mark=cython.Py_ssize_t)
-    cdef write(self, bytes array, bytes push, bytes body)
+    @cython.locals(waiting=cython.Py_ssize_t)
+    cpdef post(self, bytes array, bytes push, tuple parts=*)
+    @cython.locals(mark=cython.Py_ssize_t, part=bytes)
+    cdef write(self, bytes array, bytes push, tuple parts)
     cpdef open_command(self)
     cpdef release_held(self)
     cpdef close_command(self)

@@ -8,8 +8,8 @@ A message must not land inside a reply, nor inside the answer to EXEC. So while 
 (``open_command`` to ``close_command``) its messages are held, and they follow its reply. Messages of other clients go
 into the reply buffer at once; they leave with the turn that they were written in, after its effects were logged.
 
-A message is a head in either RESP version, encoded once for all who get it, and a body: a bulk string that big ones
-share by reference instead of copying it.
+A message is a head in either RESP version, encoded once for all who get it, and bulk strings after it; big ones are
+shared by reference instead of being copied.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from typing import Any
 from kvorum.resp.writer import Writer
 
 
+# A connection that has something to send knows so; it looks at its limit again when that gets more than this.
+UNWATCHED_BYTES = 65536
+
+
 class Mailbox:
     """The messages of one client: ``writer`` is its reply buffer, ``connection`` is told when something was written."""
 
@@ -27,7 +31,7 @@ class Mailbox:
         self.id = id
         self.writer = writer
         self.connection = connection
-        self.held: list[tuple[bytes, bytes, bytes | None]] = []
+        self.held: list[tuple[bytes, bytes, tuple[bytes, ...]]] = []
         self.in_command = False
         self.channels: dict[bytes, Any] = {}
         self.patterns: dict[bytes, Any] = {}
@@ -49,21 +53,23 @@ class Mailbox:
         """Whether it listens to anything: in RESP2 only a few commands are allowed then."""
         return bool(self.channels or self.patterns or self.shard_channels)
 
-    def post(self, array: bytes, push: bytes, body: bytes | None = None) -> None:
-        """Deliver a message: its head as RESP2 takes it, as RESP3 takes it, and the bulk string that ends it, if any."""
+    def post(self, array: bytes, push: bytes, parts: tuple[bytes, ...] = ()) -> None:
+        """Deliver a message: its head as RESP2 takes it, as RESP3 takes it, and the bulk strings that follow."""
         if self.in_command:
-            self.held.append((array, push, body))
+            self.held.append((array, push, parts))
             return
-        self.write(array, push, body)
-        self.connection.written()
+        waiting = self.writer.pending
+        self.write(array, push, parts)
+        if waiting == 0 or waiting > UNWATCHED_BYTES:
+            self.connection.written()
 
-    def write(self, array: bytes, push: bytes, body: bytes | None) -> None:
+    def write(self, array: bytes, push: bytes, parts: tuple[bytes, ...]) -> None:
         """Into the buffer, whole or not at all."""
         mark = self.writer.pending
         try:
             self.writer.append(array if self.writer.protocol == 2 else push)
-            if body is not None:
-                self.writer.string(body)
+            for part in parts:
+                self.writer.string(part)
         except BaseException:
             self.writer.rewind(mark)
             raise
@@ -76,8 +82,8 @@ class Mailbox:
         """Write what was held; the caller knows that no reply is half written."""
         if self.held:
             held, self.held = self.held, []
-            for array, push, body in held:
-                self.write(array, push, body)
+            for array, push, parts in held:
+                self.write(array, push, parts)
             self.connection.written()
 
     def close_command(self) -> None:

@@ -93,6 +93,11 @@ class Tracking:
         self.broadcasts = False  # some prefix has keys that are to be sent
         self.rounds_above_limit = 0
 
+    @property
+    def interested(self) -> bool:
+        """Whether modifications matter: also of keys whose readers have stopped, since they may start again."""
+        return bool(self.clients) or self.keys > 0
+
     # Clients
 
     def start(self, client: TrackingClient, prefixes: Sequence[bytes] = ()) -> None:

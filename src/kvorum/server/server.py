@@ -143,8 +143,7 @@ class AsyncServer:
     def _key_modified(self, database: int, key: bytes, session: Session | None) -> None:
         """A key is not what it was; ``session`` did it, or, None, time or want of memory."""
         self.context.watches.touch(database, key)
-        if self.context.tracking.clients:
-            self.context.tracking.key_modified(key, 0 if session is None else session.id)
+        self.context.tracking.key_modified(key, 0 if session is None else session.id)
 
     def _find_mailbox(self, id: int) -> Mailbox | None:
         """Where messages for a client go, if it is still there."""

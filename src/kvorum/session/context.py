@@ -94,7 +94,7 @@ class ServerContext:
 
     def observe_modifications(self) -> None:
         """Let commands tell of modified keys, while somebody wants to know."""
-        if self.watches or self.tracking.clients:
+        if self.watches or self.tracking.interested:
             self.keyspace.observed |= MODIFICATIONS
         else:
             self.keyspace.observed &= ~MODIFICATIONS
