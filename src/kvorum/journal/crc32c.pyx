@@ -5,6 +5,7 @@ Where the processor has SSE4.2, asked once at import, its CRC32 instruction take
 ``kvorum_crc32c_table[k][b]`` is the remainder of byte b followed by k zero bytes, and the remainders of eight bytes are
 independent of each other.
 """
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint32_t
 
 cdef extern from *:
@@ -91,8 +92,14 @@ cdef uint32_t crc32c_of(uint32_t crc, const void* data, size_t size) noexcept no
     return by_tables(crc, <const unsigned char*>data, size)
 
 
-def crc32c(const unsigned char[::1] data not None, uint32_t crc=0):
-    return crc32c_of(crc, &data[0] if data.shape[0] else NULL, data.shape[0])
+def crc32c(data, uint32_t crc=0):
+    cdef const unsigned char[::1] view
+    if type(data) is bytes:
+        return crc32c_of(crc, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+    if data is None:
+        raise TypeError("a bytes-like object is required, not None")
+    view = data
+    return crc32c_of(crc, &view[0] if view.shape[0] else NULL, view.shape[0])
 
 
 def crc32c_by_tables(const unsigned char[::1] data not None, uint32_t crc=0):
