@@ -205,6 +205,8 @@ cdef class Bits:
             # As it nearly always is: long enough, and bytes of its own.
             if place[0].kind == EMBEDDED:
                 place[0].flags |= RAW
+            elif database.keyspace.epoch:
+                database.keyspace.about_to_change_within(place[0])
             text = <char*>old.data
             size = before
         else:

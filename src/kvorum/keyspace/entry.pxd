@@ -45,7 +45,7 @@ cdef enum:
 cdef struct Entry:
     uint8_t kind
     uint8_t flags
-    uint16_t epoch          # of the last snapshot that holds it; reserved
+    uint16_t epoch          # of a key: the last snapshot that has it, or need not; of a member: see members.pxd
     uint32_t clock          # 24 bits, LRU or LFU as in Redis
     uint32_t key_size
     uint32_t value_size     # of an EMBEDDED value

@@ -4,7 +4,7 @@ All functions take the heap from which the table was made. ``Members`` needs no 
 table costs 0 bytes and owns nothing. Entries stay where they are until they are removed or get a value of another
 size: other structures may point to them. No entry has an expiry, and no value is a Python object.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from kvorum.keyspace.buckets cimport (
     BUCKET_ENTRIES,
@@ -24,9 +24,17 @@ cdef enum:
     MEMBER_CHAIN_MASK = 0x7F
 
 
+cdef struct MemberKeeper:       # a snapshot that is on its way through a table
+    void (*keep)(void* context, Entry* entry) noexcept
+    void* context
+
+
 cdef struct Members:
     Slot slot                   # slot.count: how many members
     int64_t bytes               # entries and buckets, as they were allocated
+    MemberKeeper* keeper        # NULL: no snapshot is on its way
+    uint16_t mark               # the epoch of entries that it has, or need not have; all have it, or never had, if none is
+    uint16_t unfinished         # snapshots that began since one came to the end
 
 
 cdef struct MemberWalk:         # a place in a table that must not change meanwhile
@@ -55,6 +63,13 @@ cdef inline Entry* find_member(Heap* heap, Members* members, const char* member,
     if members.slot.count == 0:
         return NULL
     return find_hashed(members, member_hash(heap, member, size), member, size)
+
+
+cdef inline void member_changes(Members* members, Entry* entry) noexcept:
+    """To be called before an entry or its value is changed or removed, unless a function below does that."""
+    if members.keeper != NULL and entry.epoch != members.mark:
+        entry.epoch = members.mark
+        members.keeper.keep(members.keeper.context, entry)
 
 
 cdef inline void prefetch_member(Members* members, uint64_t hash) noexcept nogil:

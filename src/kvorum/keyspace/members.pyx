@@ -15,6 +15,11 @@ some six members on average, and one of ``WINDOW_RANKS`` ranks in it; where it h
 Every member is so drawn with the same probability. Taking any member of a random bucket, as Redis once did, favours
 members that have few neighbours. Small tables are walked to a random rank.
 
+*Snapshots* (``snapshot.pyx``). A snapshot takes the members in the order of their hashes, some at a time. The table counts the
+snapshots that began: that is its mark, which entries get when they are made, and when the snapshot has got them. What has
+not got it and is about to change or to go is handed to the snapshot first. Sixteen bits are enough as long as a snapshot comes
+to the end every now and then, for then all entries have the same mark; ``unfinished`` counts those that did not.
+
 Refused memory leaves a table as it was: an entry is made before the table is touched, and replaced only when its
 successor stands.
 """
@@ -76,6 +81,7 @@ cdef int link_member(
     if insert_entry(heap, &members.slot, hash, entry, &members.bytes) < 0:
         release_entry(heap, entry)
         return -1
+    entry.epoch = members.mark
     members.bytes += entry_cost(entry)
     found[0] = entry
     return 1
@@ -112,6 +118,7 @@ cdef int put_member(
     if place == NULL:
         return link_member(heap, members, hash, member, size, value, value_size, found)
     entry = place[0]
+    member_changes(members, entry)
     if entry.value_size == value_size or (
         value_size <= LONGEST and fits(entry, sizeof(Entry) + entry.key_size + value_size)
     ):
@@ -122,6 +129,7 @@ cdef int put_member(
     found[0] = new_member(heap, key_of(entry), entry.key_size, value, value_size)
     if found[0] == NULL:
         return -1
+    found[0].epoch = members.mark
     members.bytes += entry_cost(found[0]) - entry_cost(entry)
     place[0] = found[0]
     release_entry(heap, entry)
@@ -139,6 +147,7 @@ cdef Entry* detach_member(Heap* heap, Members* members, const char* member, size
     if place == NULL:
         return NULL
     entry = place[0]
+    member_changes(members, entry)
     remove_entry(heap, &members.slot, hash, place, &members.bytes)
     members.bytes -= entry_cost(entry)
     return entry

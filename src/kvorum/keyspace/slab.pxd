@@ -33,6 +33,7 @@ ctypedef int64_t (*ClockFunction)(void* context) noexcept
 
 cdef struct Heap:               # what all tables of a keyspace share
     uint64_t hash_seed
+    uint16_t epoch              # number of the snapshot that runs, 0: none; entries that are made now bear it
     Page* pages[CLASSES]        # those with room
     Region* regions             # those with unused pages
     Region* spare               # those that are unused altogether

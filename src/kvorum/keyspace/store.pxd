@@ -29,7 +29,8 @@ cdef struct Store:
     int64_t object_bytes        # the part of it that such values reported
     int64_t table_bytes         # directory, groups, buckets
     int64_t expiry_bytes        # the volatile index
-    # Only for a store that is being freed:
+    int origin                  # the database whose content this was when the running snapshot began
+    # Only for a store that is kept for a snapshot, or being freed:
     Store* following
     uint32_t freed_slots
     uint64_t freed_hash

@@ -87,7 +87,7 @@ cdef Entry* new_entry(Heap* heap, const char* key, uint32_t key_size, int64_t ex
         return NULL
     if expire_ms:
         entry.flags |= VOLATILE
-    entry.epoch = 0
+    entry.epoch = heap.epoch
     entry.clock = 0
     entry.key_size = key_size
     entry.value_size = 0

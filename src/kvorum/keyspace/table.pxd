@@ -1,9 +1,10 @@
 """C side of the entry table; ``table.py`` documents the Python side."""
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from kvorum.keyspace.commons cimport Commons
 from kvorum.keyspace.entry cimport Entry
+from kvorum.keyspace.keeper cimport Keeper
 from kvorum.keyspace.slab cimport Heap
 from kvorum.keyspace.payload cimport Payload
 from kvorum.keyspace.store cimport Store
@@ -44,6 +45,11 @@ cdef class Keyspace:
     cdef Store** stores                         # owned here, so that they outlive the databases in a collected cycle
     cdef int store_count
     cdef Store* detached
+    cdef Store* kept                            # flushed, but the snapshot that runs still needs them
+    cdef uint16_t epoch                         # number of the snapshot that runs, 0: none
+    cdef public uint16_t last_epoch
+    cdef public unsigned int unfinished         # snapshots that began since one came to the end
+    cdef Keeper keeper                          # the snapshot, if the epoch is not 0
     cdef list detached_objects
     cdef bint freeing
     cdef char[DIGIT_BUFFERS][DIGIT_BYTES] digits    # text of integers that read_string has shown
@@ -52,6 +58,12 @@ cdef class Keyspace:
     cdef void touch(self, Entry* entry) noexcept
     cdef Span text_of(self, Entry* entry) noexcept
     cdef int set_aside(self, Store* store) except -1
+    cdef uint16_t begin_epoch(self, Keeper keeper) except 0
+    cdef void end_epoch(self) noexcept
+    cdef void let_go(self, Store* store) noexcept
+    cdef void about_to_change(self, Store* store, Entry* entry) noexcept
+    cdef void about_to_change_within(self, Entry* entry) noexcept
+    cdef void about_to_touch(self, Store* store, Entry* entry) noexcept
     cdef uint64_t free_stores(self, uint64_t budget) except? 0
 
 

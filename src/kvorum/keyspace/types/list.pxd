@@ -51,6 +51,8 @@ cdef class List(Value):
 
     # From here on private.
     cdef int clear(self) except -1
+    cdef void drop_leaf(self, Slot* slot) noexcept
+    cdef void own_leaf(self, Slot* slot) noexcept
     cdef Leaf locate(self, long long index) noexcept
     cdef Leaf end_leaf(self, bint at_head) noexcept
     cdef void step(self, Leaf* leaf, bint backwards) noexcept

@@ -13,6 +13,9 @@ A leaf that is full is split where something is inserted into its middle; one th
 merged, except that a list that is back to one leaf loses its tree.
 
 All that can fail, which is to get memory, comes before the first change.
+
+*Snapshots* (``keyspace/snapshot.pyx``) share the leaves of a long list as they were at one moment, and each leaf is marked so. Before
+one that is shared changes the list takes a copy in its place, and leaves the old one to the snapshot.
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -23,7 +26,7 @@ from libc.string cimport memcmp
 
 from kvorum.keyspace.entry cimport chunk_bytes
 from kvorum.keyspace.types.list_tree cimport (
-    PLAIN, tree_count, tree_find, tree_free, tree_insert, tree_new, tree_remove,
+    PLAIN, SHARED, tree_count, tree_find, tree_free, tree_insert, tree_new, tree_remove,
 )
 from kvorum.keyspace.types.listpack cimport (
     LP_BEFORE, LP_END, LP_HEADER, LP_LIMIT, element_bytes, element_of, lp_allocated, lp_append, lp_before, lp_begin,
@@ -32,6 +35,8 @@ from kvorum.keyspace.types.listpack cimport (
 )
 from kvorum.resp.span cimport Span
 from kvorum.resp.writer cimport Writer
+
+cdef size_t ADDRESS = ~<size_t>(PLAIN | SHARED)
 
 cdef enum:
     OBJECT_BYTES = 64           # of a List
@@ -49,16 +54,16 @@ cdef inline bint is_plain(Slot* slot) noexcept nogil:
 
 
 cdef inline unsigned char* listpack_of(Slot* slot) noexcept nogil:
-    return <unsigned char*>slot.at
+    return <unsigned char*>(slot.at & ADDRESS)
 
 
 cdef inline PyObject* plain_of(Slot* slot) noexcept nogil:
-    return <PyObject*>(slot.at & ~<size_t>PLAIN)
+    return <PyObject*>(slot.at & ADDRESS)
 
 
 cdef inline int64_t leaf_bytes(Slot* slot) noexcept:
     """A plain leaf is long enough for its object to come from malloc."""
-    return chunk_bytes(<void*>(slot.at & ~<size_t>PLAIN))
+    return chunk_bytes(<void*>(slot.at & ADDRESS))
 
 
 cdef void free_leaf(Slot* slot) noexcept:
@@ -100,13 +105,40 @@ cdef class List(Value):
             node = self.tree.first
             while node != NULL:
                 for i in range(node.used):
-                    free_leaf(&node.slots[i])
+                    self.drop_leaf(&node.slots[i])
                 node = node.following
             tree_free(self.tree)
             self.tree = NULL
         self.whole.at = 0
         self.whole.count = 0
         return 0
+
+    # ---- Leaves that a snapshot shares
+
+    cdef void drop_leaf(self, Slot* slot) noexcept:
+        """The list needs it no more."""
+        if slot.at & SHARED and self.tree != NULL and self.tree.keeper != NULL:
+            self.tree.keeper.take(self.tree.keeper.context, listpack_of(slot))
+        else:
+            free_leaf(slot)
+
+    cdef void own_leaf(self, Slot* slot) noexcept:
+        """It is about to change: to be called before anything is known of where it is."""
+        cdef unsigned char* listpack
+        cdef unsigned char* copied
+        if not slot.at & SHARED:
+            return
+        listpack = listpack_of(slot)
+        slot.at &= ~<size_t>SHARED
+        if self.tree == NULL or self.tree.keeper == NULL:
+            return
+        copied = lp_copy(listpack)
+        if copied == NULL:
+            self.tree.keeper.fail(self.tree.keeper.context)
+            return
+        self.tree.bytes += lp_allocated(copied) - lp_allocated(listpack)
+        slot.at = <size_t>copied
+        self.tree.keeper.take(self.tree.keeper.context, listpack)
 
     # ---- What the table asks
 
@@ -294,13 +326,14 @@ cdef class List(Value):
             return self.clear()
         self.whole.count -= leaf.slot.count
         self.tree.bytes -= leaf_bytes(leaf.slot)
-        free_leaf(leaf.slot)
+        self.drop_leaf(leaf.slot)
         tree_remove(self.tree, leaf.node, leaf.position)
         return self.shrink()
 
     cdef int shrink(self) except -1:
         """Does without a tree if one leaf is left."""
         if self.tree.leaves == 1:
+            self.own_leaf(&self.tree.first.slots[0])
             self.whole = self.tree.first.slots[0]
             tree_free(self.tree)
             self.tree = NULL
@@ -319,8 +352,11 @@ cdef class List(Value):
 
     cdef int put_into(self, Leaf* leaf, Span element, int64_t offset) except -1:
         """Into a leaf that accepts it, before the element at ``offset``."""
-        cdef unsigned char* listpack = listpack_of(leaf.slot)
-        cdef int64_t before = lp_allocated(listpack)
+        cdef unsigned char* listpack
+        cdef int64_t before
+        self.own_leaf(leaf.slot)
+        listpack = listpack_of(leaf.slot)
+        before = lp_allocated(listpack)
         if offset == 0:
             listpack = lp_prepend(listpack, element.data, element.size)
         elif offset == leaf.slot.count:
@@ -347,6 +383,7 @@ cdef class List(Value):
         cdef int64_t before
         if leaf.slot.count == 1:
             return self.remove_leaf(&leaf)
+        self.own_leaf(leaf.slot)
         listpack = listpack_of(leaf.slot)
         before = lp_allocated(listpack)
         listpack = lp_delete(listpack, lp_first(listpack) if at_head else lp_last(listpack), NULL)
@@ -423,11 +460,13 @@ cdef class List(Value):
 
     cdef int replace_in(self, Leaf* leaf, Span element) except -1:
         """Whether the leaf could take the new element for the old one."""
-        cdef unsigned char* listpack = listpack_of(leaf.slot)
+        cdef unsigned char* listpack
         cdef unsigned char* p
         cdef int64_t before
         if is_plain(leaf.slot):
             return False
+        self.own_leaf(leaf.slot)
+        listpack = listpack_of(leaf.slot)
         p = lp_seek(listpack, leaf.offset)
         if lp_bytes(listpack) - (lp_skip(p) - p) + element.size + ELEMENT_OVERHEAD > self.byte_limit():
             return False
@@ -481,8 +520,11 @@ cdef class List(Value):
 
     cdef int drop_from(self, Leaf* leaf, int64_t offset, int64_t count) except -1:
         """Some, but not all, elements of a listpack."""
-        cdef unsigned char* listpack = listpack_of(leaf.slot)
-        cdef int64_t before = lp_allocated(listpack)
+        cdef unsigned char* listpack
+        cdef int64_t before
+        self.own_leaf(leaf.slot)
+        listpack = listpack_of(leaf.slot)
+        before = lp_allocated(listpack)
         listpack = lp_delete_range(listpack, offset, <uint32_t>count)
         leaf.slot.at = <size_t>listpack
         self.count_in(leaf, -count, lp_allocated(listpack) - before)
@@ -522,7 +564,7 @@ cdef class List(Value):
 
     cdef int64_t remove_from(self, Leaf* leaf, Wanted* wanted, int64_t limit, bint backwards) except -1:
         """Up to ``limit`` elements that are equal; the leaf may become empty, but stays."""
-        cdef unsigned char* listpack = listpack_of(leaf.slot)
+        cdef unsigned char* listpack
         cdef int64_t before
         cdef int64_t removed
         if is_plain(leaf.slot):
@@ -531,6 +573,10 @@ cdef class List(Value):
             return removed
         if not wanted.packable:
             return 0
+        if leaf.slot.at & SHARED and holds_none(leaf.slot, wanted):
+            return 0
+        self.own_leaf(leaf.slot)
+        listpack = listpack_of(leaf.slot)
         before = lp_allocated(listpack)
         removed = remove_backwards(&listpack, wanted, limit) if backwards else remove_forwards(&listpack, wanted, limit)
         if removed:
@@ -674,6 +720,16 @@ cdef inline bint is_wanted(const unsigned char* p, Wanted* wanted) noexcept nogi
     if element.data == NULL or wanted.element.data == NULL:
         return element.data == wanted.element.data and element.number == wanted.element.number
     return element.size == wanted.element.size and memcmp(element.data, wanted.element.data, element.size) == 0
+
+
+cdef bint holds_none(Slot* slot, Wanted* wanted) noexcept:
+    """Whether no element of a listpack is equal."""
+    cdef unsigned char* p = lp_first(listpack_of(slot))
+    while p != NULL:
+        if is_wanted(p, wanted):
+            return False
+        p = lp_next(listpack_of(slot), p)
+    return True
 
 
 cdef int64_t remove_forwards(unsigned char** listpack, Wanted* wanted, int64_t limit) noexcept nogil:

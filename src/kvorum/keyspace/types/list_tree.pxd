@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint32_t
 cdef enum:
     FANOUT = 32
     PLAIN = 1               # in Slot.at of a leaf: it is a bytes object, not a listpack
+    SHARED = 2              # a snapshot may have this listpack too, if the tree has a keeper
 
 
 cdef struct Slot:
@@ -20,6 +21,12 @@ cdef struct Node:
     Slot slots[FANOUT]
 
 
+cdef struct LeafKeeper:         # a snapshot that shares leaves
+    void (*take)(void* context, unsigned char* listpack) noexcept   # it owns the listpack now
+    void (*fail)(void* context) noexcept                            # there is no memory for it: the snapshot ends
+    void* context
+
+
 cdef struct Tree:
     Node* root
     Node* first             # the outermost nodes of the bottom level
@@ -28,6 +35,7 @@ cdef struct Tree:
     int64_t last_pending
     int64_t leaves
     int64_t bytes           # of all leaves, the nodes and this
+    LeafKeeper* keeper      # NULL: no leaf is shared, whatever is written at it
 
 
 cdef Tree* tree_new(Slot leaf, int64_t leaf_bytes) noexcept nogil       # NULL: no memory

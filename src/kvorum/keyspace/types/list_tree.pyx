@@ -47,6 +47,7 @@ cdef Tree* tree_new(Slot leaf, int64_t leaf_bytes) noexcept nogil:
         return NULL
     tree.bytes = leaf_bytes + chunk_bytes(tree)
     tree.first_pending = tree.last_pending = 0
+    tree.keeper = NULL
     tree.leaves = 1
     tree.root = tree.first = tree.last = _new_node(tree, 0)
     if tree.root == NULL:

@@ -30,6 +30,7 @@ from kvorum.keyspace.members cimport (
     discard_member,
     find_member,
     free_members,
+    member_changes,
     member_count,
     next_in_chain,
     remove_member,
@@ -286,6 +287,7 @@ cdef class SortedSet(Value):
         current = entry_score(entry)
         change = changed_score(current, score, flags)
         if change.changed:
+            member_changes(&big.members, entry)
             move_item(&self.commons.heap, &big.tree, current, entry, change.score, &big.tree_bytes)
             memcpy(value_of(entry), &change.score, sizeof(double))
         return change
