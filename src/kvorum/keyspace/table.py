@@ -26,6 +26,9 @@ Who wants to be told of what happens sets bits in ``Keyspace.observed`` (see ``e
 that only the table can tell (a miss, a new key), ``ready`` the keys that got an object while somebody waits for one.
 ``on_modified`` is called by commands, not from here.
 
+While a ``Snapshot`` runs it gets to see what is about to change (see ``snapshot.py``). A value may therefore be changed only
+after it was asked for as a write asks: by ``open_object_at``, ``open_object`` or the like, not by ``get_object``.
+
 SCAN: keys are ordered by slot and, within it, by hash; a cursor is a place in that order, so "everything before has
 been returned" stays true whatever is inserted or removed meanwhile. Slot and 39 bits of the hash make it a number
 below 2**53, which also fits clients that keep cursors in floating-point numbers.
@@ -38,7 +41,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvorum import errors
 from kvorum.errors import CommandError, WrongTypeError
@@ -46,6 +49,9 @@ from kvorum.keyspace import events
 from kvorum.keyspace.commons import Commons
 from kvorum.keyspace.hashing import SLOTS, key_hash, key_slot
 from kvorum.keyspace.values import Value
+
+if TYPE_CHECKING:
+    from kvorum.keyspace.snapshot import Snapshot
 
 EXPIRY_DELETE = 0
 EXPIRY_HIDE = 1
@@ -69,6 +75,8 @@ _SHORT_STRING = 44
 _SHORT_INTEGER = 20
 _LAZY_ELEMENTS = 64
 _RANDOM_TRIES = 100
+_LAST_EPOCH = 0xFFFF
+_UNFINISHED_LIMIT = 60_000
 _HEADER_BYTES = 48
 _EXPIRY_BYTES = 16
 _INTEGER_MIN, _INTEGER_MAX = -(1 << 63), (1 << 63) - 1
@@ -85,6 +93,7 @@ class _Entry:
     clock: int = 0
     expire_ms: int = 0
     raw: bool = False
+    epoch: int = 0
 
 
 @dataclass(slots=True)
@@ -115,6 +124,7 @@ class _Contents:
     everything: _Dense = field(default_factory=_Dense)
     volatiles: _Dense = field(default_factory=_Dense)
     entry_bytes: int = 0
+    origin: int = 0
 
 
 class Keyspace:
@@ -146,6 +156,10 @@ class Keyspace:
         self.commons = Commons(seed, hash_seed)
         self.random_state = seed & _WORD_MASK or 1
         self.growth_clock: Callable[[], int] | None = None
+        self.last_epoch = 0
+        self.unfinished = 0
+        self._epoch = 0
+        self._keeper: Snapshot | None = None
         self._hash_seed = hash_seed
         self._detached: list[_Contents] = []
         self._detached_objects: list[Value] = []
@@ -263,6 +277,26 @@ class Keyspace:
         """Empty every database; how many keys there were."""
         return sum(database.flush(asynchronous) for database in self._databases)
 
+    # Snapshots
+
+    def _begin_epoch(self, keeper: Snapshot) -> int:
+        if self._keeper is not None:
+            raise RuntimeError("there is a snapshot already")
+        if self.unfinished >= _UNFINISHED_LIMIT:
+            self.forget_epochs()
+        self.last_epoch = self.last_epoch % _LAST_EPOCH + 1
+        self.unfinished += 1
+        self._keeper = keeper
+        self._epoch = self.last_epoch
+        return self._epoch
+
+    def forget_epochs(self) -> None:
+        """Which keys past snapshots had reached: their numbers, of 16 bits, are soon used again."""
+        for database in self._databases:
+            for entry in database._contents.entries.values():
+                entry.epoch = 0
+        self.unfinished = 0
+
 
 class Database:
     """One numbered database. Keys and strings are bytes; times are Unix milliseconds."""
@@ -293,8 +327,20 @@ class Database:
             if entry is None and told and keyspace.observed & events.EVENTS_OF_MISSES and keyspace.on_event is not None:
                 keyspace.on_event(events.KEY_MISS, b"keymiss", key, self.index)
         if touched and entry is not None:
+            if not keyspace.no_touch:
+                self._will_touch(entry)
             keyspace._touch(entry)
         return entry
+
+    def _will_touch(self, entry: _Entry) -> None:
+        keyspace = self.keyspace
+        if keyspace._keeper is not None and entry.epoch != keyspace._epoch != 0:
+            keyspace._keeper.entry_touched(self._contents, entry)
+
+    def _will_change(self, entry: _Entry) -> None:
+        keyspace = self.keyspace
+        if keyspace._keeper is not None and entry.epoch != keyspace._epoch != 0:
+            keyspace._keeper.entry_changes(self._contents, entry)
 
     def _read(self, key: bytes) -> _Entry | None:
         return self._find(key, counted=True, touched=True)
@@ -303,7 +349,10 @@ class Database:
         return self._find(key, counted=True, touched=False)
 
     def _write(self, key: bytes) -> _Entry | None:
-        entry = self._find(key, counted=False, touched=True)
+        entry = self._find(key, counted=False, touched=False)
+        if entry is not None:
+            self._will_change(entry)
+            self.keyspace._touch(entry)
         if entry is None and self.keyspace.expiry_mode == EXPIRY_HIDE and key in self._contents.entries:
             self._remove(self._contents.entries[key])
         return entry
@@ -316,6 +365,7 @@ class Database:
 
     def _add(self, entry: _Entry) -> None:
         contents = self._contents
+        entry.epoch = self.keyspace._epoch
         contents.entries[entry.key] = entry
         insort(contents.slots.setdefault(entry.slot, []), (entry.hash, entry.key))
         contents.everything.add(entry)
@@ -325,6 +375,7 @@ class Database:
 
     def _remove(self, entry: _Entry) -> None:
         contents = self._contents
+        self._will_change(entry)
         del contents.entries[entry.key]
         order = contents.slots[entry.slot]
         del order[bisect_left(order, (entry.hash, entry.key))]
@@ -798,6 +849,7 @@ class Database:
         """Make it so long; whether the key is there."""
         entry = self._peek(key)
         if entry is not None:
+            self._will_touch(entry)
             entry.clock = self.keyspace.now_ms // _CLOCK_RESOLUTION_MS - seconds & _CLOCK_MASK
         return entry is not None
 
@@ -810,6 +862,7 @@ class Database:
         """Make it so high; whether the key is there."""
         entry = self._peek(key)
         if entry is not None:
+            self._will_touch(entry)
             entry.clock = self.keyspace._minutes() << 8 | frequency & 0xFF
         return entry is not None
 
@@ -835,7 +888,8 @@ class Database:
         contents = self._contents
         self._contents = _Contents()
         self.average_ttl_ms = self.expiry_position = 0
-        if contents.entries and asynchronous:
+        keeper = self.keyspace._keeper
+        if contents.entries and asynchronous and not (keeper is not None and keeper.contents_leave(contents)):
             self.keyspace._detached.append(contents)
         return len(contents.entries)
 
