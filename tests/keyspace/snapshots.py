@@ -62,9 +62,7 @@ class Collected:
     fail_at: int = -1
 
 
-def begin(
-    twin: str, keyspace: Keyspace, collected: Collected, clocks: bool = True, **limits: int
-) -> Snapshot:
+def begin(twin: str, keyspace: Keyspace, collected: Collected, clocks: bool = True, **limits: int) -> Snapshot:
     """A snapshot with limits that are soon reached."""
     module = SNAPSHOT_TWINS[twin]
     base: type[SnapshotSink] = module.SnapshotSink

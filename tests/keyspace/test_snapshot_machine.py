@@ -33,7 +33,9 @@ STRINGS = st.one_of(
     st.integers(-5, 300).map(lambda number: b"%d" % number),
     st.sampled_from([b"y" * 1024, b"z" * 1025, b"w" * 1900, b"v" * 5000]),
 )
-ELEMENTS = st.one_of(st.integers(0, 60).map(lambda number: b"%d" % number), st.sampled_from([b"long" * 30, b"L" * 9000]))
+ELEMENTS = st.one_of(
+    st.integers(0, 60).map(lambda number: b"%d" % number), st.sampled_from([b"long" * 30, b"L" * 9000])
+)
 SCORES = st.integers(-20, 20).map(float)
 TIMES = st.sampled_from([0, NOW_MS - 5, NOW_MS + 5, NOW_MS + 50, NOW_MS + 5000])
 INDEXES = st.integers(0, DATABASES - 1)
@@ -53,7 +55,7 @@ def made(keyspace: Keyspace, kind: type[Value], size: int) -> Value:
             value.add(element)
         else:
             value.push(element * (number % 5 + 1))
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 class SnapshotMachine(RuleBasedStateMachine):

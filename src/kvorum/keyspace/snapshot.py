@@ -1,37 +1,41 @@
 """Snapshots without fork: a keyspace as it was at one moment, taken in small steps while commands go on changing it.
 
-``Snapshot(keyspace, sink)`` begins: from now on the sink is going to get exactly what the databases hold at this moment, values,
-expiries and access clocks, each key once, in no promised order. ``step`` does some of it. Keys that have expired but are still there
-count as there, with their expiry, as in Redis' files. One snapshot runs at a time.
+``Snapshot(keyspace, sink)`` begins: from now on the sink is going to get exactly what the databases hold at this
+moment, values, expiries and access clocks, each key once, in no promised order. ``step`` does some of it. Keys that
+have expired but are still there count as there, with their expiry, as in Redis' files. One snapshot runs at a time.
 
-What is about to change and was not reached is given to the sink before, or kept aside, at the cost of the change and not of the
-value:
+What is about to change and was not reached is given to the sink before, or kept aside, at the cost of the change and
+not of the value:
 
-- Strings, and collections of up to ``ELEMENT_LIMIT`` elements and ``BYTE_LIMIT`` bytes: the record is written at once.
+- Strings, and collections of up to ``ELEMENT_LIMIT`` elements and ``BYTE_LIMIT`` bytes: the record is written at
+  once.
 - Bigger values that go (deleted, overwritten, expired, evicted, flushed) stay in memory until they are written.
-- Bigger hashes, sets and sorted sets that change: the members that change or go are serialized, those added are passed over.
-- Bigger lists that change: the blocks of some KiB in which they are kept, of which the list copies those that it changes. The first
-  change notes where all the blocks are, some nanoseconds for each.
-- The first change *in place* (APPEND, SETRANGE, SETBIT) of a string beyond ``BYTE_LIMIT`` copies it. A collection that is that big
-  although it is compact (which options can make it) is written at its first change.
+- Bigger hashes, sets and sorted sets that change: the members that change or go are serialized, those added are
+  passed over.
+- Bigger lists that change: the blocks of some KiB in which they are kept, of which the list copies those that it
+  changes. The first change notes where all the blocks are, some nanoseconds for each.
+- The first change *in place* (APPEND, SETRANGE, SETBIT) of a string beyond ``BYTE_LIMIT`` copies it. A collection
+  that is that big although it is compact (which options can make it) is written at its first change.
 
-A key that is renamed or moved is in the snapshot under its old name, a database that is swapped under its old number; what is
-flushed is freed when it has been written. Reads matter only if the sink wants clocks (``clocks``): then the first read of a key that was not
-reached has a small string written, and of other values the clock noted.
+A key that is renamed or moved is in the snapshot under its old name, a database that is swapped under its old number;
+what is flushed is freed when it has been written. Reads matter only if the sink wants clocks (``clocks``): then the
+first read of a key that was not reached has a small string written, and of other values the clock noted.
 
-**Memory.** Beside the keyspace: what left it or was copied, until written; for a collection that is on its way its serialized
-elements, up to the size of its record in the file, because a record needs them together and others are written meanwhile.
-Collections are on their way from the first change, or their turn, to their end; those that changed come first, before new keys are
-looked at. A write load that changes ``n`` big collections in the time of a step has ``n`` of them on their way.
+**Memory.** Beside the keyspace: what left it or was copied, until written; for a collection that is on its way its
+serialized elements, up to the size of its record in the file, because a record needs them together and others are
+written meanwhile. Collections are on their way from the first change, or their turn, to their end; those that changed
+come first, before new keys are looked at. A write load that changes ``n`` big collections in the time of a step has
+``n`` of them on their way.
 
-**Bounds.** A step ends when its budget is spent, in elements (keys, members, blocks of lists, buckets looked at; 256 bytes count as another
-one). What it exceeds that by is one bucket, of some seven keys, or one value that is written in one go.
+**Bounds.** A step ends when its budget is spent, in elements (keys, members, blocks of lists, buckets looked at; 256
+bytes count as another one). What it exceeds that by is one bucket, of some seven keys, or one value that is written
+in one go.
 
-**Sinks.** ``SnapshotSink`` in Python gets ``select(index, keys, expires)`` before the first key of a database, and whenever the database
-changes, with the numbers of its keys and of those with an expiry at the beginning; and ``value(key, value, expire_ms, clock)``. The value is
-bytes, or of a class of ``keyspace.types`` and valid only during the call. Compiled sinks get entries where they lie and big
-collections in parts: see ``snapshot.pxd``. If a sink raises, the snapshot ends, and the next ``step`` raises that error; the
-command in which it happened does not notice.
+**Sinks.** ``SnapshotSink`` in Python gets ``select(index, keys, expires)`` before the first key of a database, and
+whenever the database changes, with the numbers of its keys and of those with an expiry at the beginning; and
+``value(key, value, expire_ms, clock)``. The value is bytes, or of a class of ``keyspace.types`` and valid only during
+the call. Compiled sinks get entries where they lie and big collections in parts: see ``snapshot.pxd``. If a sink
+raises, the snapshot ends, and the next ``step`` raises that error; the command in which it happened does not notice.
 
 This module is the plain twin: it keeps any value aside whole, at its cost. ``snapshot.pyx`` serves.
 """

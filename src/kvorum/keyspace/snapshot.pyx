@@ -1,33 +1,36 @@
 # cython: wraparound=False, cdivision=True
 """Snapshots without fork: see ``snapshot.py`` for what they promise. Here is how.
 
-*Which keys are done.* Every entry bears an epoch. The number of the snapshot is written there when its record is made, and into
-every entry that is made meanwhile, so that one comparison tells whether a key is done, or need not be. The table asks this
-before any change (``keeper.pxd``). Numbers come again after 65,535 snapshots; a walk that came to its end has left its own everywhere,
-so old ones can be around only after so many in a row that did not, and before that the keyspace forgets them.
+*Which keys are done.* Every entry bears an epoch. The number of the snapshot is written there when its record is
+made, and into every entry that is made meanwhile, so that one comparison tells whether a key is done, or need not be.
+The table asks this before any change (``keeper.pxd``). Numbers come again after 65,535 snapshots; a walk that came to
+its end has left its own everywhere, so old ones can be around only after so many in a row that did not, and before
+that the keyspace forgets them.
 
-*The walk* goes from bucket to bucket, in the order of slots and hashes, which stays what it is while tables grow and shrink. It follows the
-stores and not the databases: SWAPDB moves them, FLUSH puts them aside, where they are kept until the walk is through.
+*The walk* goes from bucket to bucket, in the order of slots and hashes, which stays what it is while tables grow and
+shrink. It follows the stores and not the databases: SWAPDB moves them, FLUSH puts them aside, where they are kept
+until the walk is through.
 
-*What is about to change* is written at once if it is small. A big value is *held*: a copy of its entry's header and key keeps a
-reference. That is enough when the key goes, gets another value, name or expiry. Only when the value itself is about to change
-it is *begun*:
+*What is about to change* is written at once if it is small. A big value is *held*: a copy of its entry's header and
+key keeps a reference. That is enough when the key goes, gets another value, name or expiry. Only when the value
+itself is about to change it is *begun*:
 
-- Members of a hash, set or sorted set are taken in the order of their hashes, some at a time; ``Members`` hands over what is about to
-  change or to go and was not reached (see ``members.pyx``). What is added has the mark already.
-- A list lets the snapshot share its leaves: pointers to all of them are noted, at 16 bytes and some nanoseconds for each
-  leaf of some KiB. A leaf is copied by the list before it changes, and the old one is the snapshot's.
-- A buffer (a string that is changed in place) is copied. A value of another type, or a big one that was configured to be compact, is
-  written whole.
+- Members of a hash, set or sorted set are taken in the order of their hashes, some at a time; ``Members`` hands over
+  what is about to change or to go and was not reached (see ``members.pyx``). What is added has the mark already.
+- A list lets the snapshot share its leaves: pointers to all of them are noted, at 16 bytes and some nanoseconds for
+  each leaf of some KiB. A leaf is copied by the list before it changes, and the old one is the snapshot's.
+- A buffer (a string that is changed in place) is copied. A value of another type, or a big one that was configured to
+  be compact, is written whole.
 
-What the walk meets and is big is held and begun in the same way. Values that are held come before the walk goes on, oldest first, so
-that the memory they take is given back.
+What the walk meets and is big is held and begun in the same way. Values that are held come before the walk goes on,
+oldest first, so that the memory they take is given back.
 
-*Clocks.* A read changes the clock of its key, and no more. If the sink wants clocks a small string is written before; of another value only the
-clock is noted, in ``touched``, by the address of the entry: that is valid because an entry without the epoch neither moves nor
-goes without being written or held.
+*Clocks.* A read changes the clock of its key, and no more. If the sink wants clocks a small string is written before;
+of another value only the clock is noted, in ``touched``, by the address of the entry: that is valid because an entry
+without the epoch neither moves nor goes without being written or held.
 
-*Failures.* Where the table asks, nothing may fail: what the sink raises there ends the snapshot and is raised by the next step.
+*Failures.* Where the table asks, nothing may fail: what the sink raises there ends the snapshot and is raised by the
+next step.
 """
 from collections import deque
 
@@ -56,7 +59,6 @@ from kvorum.keyspace.entry cimport (
     value_of,
 )
 from kvorum.keyspace.members cimport (
-    MemberKeeper,
     Members,
     MemberWalk,
     begin_chain,
@@ -67,7 +69,7 @@ from kvorum.keyspace.store cimport Store, discard_entry, entry_with_key, release
 from kvorum.keyspace.table cimport Keyspace
 from kvorum.keyspace.types.hash cimport Hash
 from kvorum.keyspace.types.list cimport List
-from kvorum.keyspace.types.list_tree cimport PLAIN, SHARED, LeafKeeper, Node
+from kvorum.keyspace.types.list_tree cimport PLAIN, SHARED, Node
 from kvorum.keyspace.types.listpack cimport lp_bytes, lp_free
 from kvorum.keyspace.types.set cimport TABLE, Set, Table, form_of
 from kvorum.keyspace.types.set cimport FORM_BITS as SET_FORM_BITS
@@ -437,7 +439,6 @@ cdef class Snapshot(Keeper):
     def step(self, long long budget):
         cdef Held held
         cdef long long before = budget
-        cdef long long spent
         if not self.running:
             raise RuntimeError("the snapshot is over")
         try:

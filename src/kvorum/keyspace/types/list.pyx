@@ -14,8 +14,8 @@ merged, except that a list that is back to one leaf loses its tree.
 
 All that can fail, which is to get memory, comes before the first change.
 
-*Snapshots* (``keyspace/snapshot.pyx``) share the leaves of a long list as they were at one moment, and each leaf is marked so. Before
-one that is shared changes the list takes a copy in its place, and leaves the old one to the snapshot.
+*Snapshots* (``keyspace/snapshot.pyx``) share the leaves of a long list as they were at one moment, and each leaf is marked
+so. Before one that is shared changes the list takes a copy in its place, and leaves the old one to the snapshot.
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
