@@ -353,9 +353,11 @@ def test_an_append_only_file_may_follow(twin: str) -> None:
 
 
 def test_a_key_that_is_there_already(twin: str) -> None:
-    data = sealed(text(b"key", b"first"), text(b"other", b"x"), text(b"key", b"second"))
+    data = sealed(text(b"key", b"first"), text(b"other", b"x"), text(b"key", b"second"), text(b"last", b"x"))
     with pytest.raises(RdbError, match="the key b'key' for the second time at byte 29, in database 0"):
         read(data, new_keyspace(), twin)
+    with pytest.raises(RdbError, match="the key b'key' for the second time"):
+        read(data[:-15], new_keyspace(), twin)  # before what is wrong further behind
     keyspace = new_keyspace()
     put(keyspace, 0, b"key", [b"a list"], NOW_MS + 5)
     read(data, keyspace, twin, replace=True)

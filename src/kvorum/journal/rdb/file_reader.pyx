@@ -104,7 +104,11 @@ cdef class FileReader:
             lfu_clock(LFU_INITIAL, keyspace.now_ms) if keyspace.lfu else lru_clock(keyspace.now_ms)
         )
         try:
-            self.load(min(budget_bytes, self.reader.end - self.reader.position) + self.reader.position)
+            try:
+                self.load(min(budget_bytes, self.reader.end - self.reader.position) + self.reader.position)
+            except RdbError:
+                self.empty_window()     # what is wrong with keys before it comes first
+                raise
         except BaseException as error:
             self.broken = error
             raise
