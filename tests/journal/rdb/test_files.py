@@ -152,7 +152,7 @@ def test_nothing_but_the_frame(twin: str) -> None:
 def test_big_values_are_handed_on_while_they_are_written(twin: str) -> None:
     keyspace = new_keyspace()
     numbers = [b"element:%d" % number for number in range(20_000)]
-    made: list[Contents] = [set(numbers), dict.fromkeys(numbers, b"value"), numbers]
+    made: list[Contents] = [set(numbers), dict.fromkeys(numbers, b"value"), dict.fromkeys(numbers, 1.5), numbers]
     for number, contents in enumerate(made):
         put(keyspace, 0, b"key:%d" % number, contents)
     blocks: list[bytes] = []

@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvorum.journal.rdb import file_format
 from kvorum.journal.rdb.payload import VERSION
-from kvorum.journal.rdb.values import type_of, write_body
+from kvorum.journal.rdb.values import type_of
 from kvorum.keyspace.types.hash import Hash
 from kvorum.keyspace.types.list import List
 from kvorum.keyspace.types.sorted_set import SortedSet
@@ -51,6 +51,7 @@ cdef enum:
     EXPIRETIME_MS = 0xFC
     SELECTDB = 0xFE
     EOF = 0xFF
+    PAIRS_AT_A_TIME = 1000
     LINE = 64
     AHEAD = 4                   # buckets
     KEPT_BLOCKS = 8             # a buffer that a big string has made larger than so many blocks is given back
@@ -191,7 +192,12 @@ cdef class FileWriter:
                 self.out.string(content)
                 self.pass_on()
         elif isinstance(value, SortedSet):
-            write_body(self.out, value)
+            self.out.length(len(value))
+            for start in range(0, len(value), PAIRS_AT_A_TIME):
+                for member, score in value.pairs(start, PAIRS_AT_A_TIME, True):
+                    self.out.string(member)
+                    self.out.binary_double(score)
+                    self.pass_on()
         else:
             self.out.length(len(value))
             for member in value:
