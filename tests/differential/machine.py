@@ -117,7 +117,7 @@ class Pair:
                 replies += self._send_now(waiting)
                 waiting = []
                 if not self._in_transaction:
-                    self._pop(command) if name == b"SPOP" else self._restore(command)
+                    replies += self._pop(command) if name == b"SPOP" else self._restore(command)
             else:
                 waiting += self._surrounded(command, name)
         return replies + self._send_now(waiting)
@@ -165,12 +165,11 @@ class Pair:
         elif _ends_transaction(command):
             self._queued = []
 
-    def _pop(self, command: list[bytes]) -> None:
+    def _pop(self, command: list[bytes]) -> list[tuple[Reply, Reply]]:
         """SPOP: its reply is compared on a copy; what kvorum took is taken from redis-server too."""
         self.history.append(command)
         if len(command) < 2:
-            self._send_now([command])
-            return
+            return self._send_now([command])
         key, copy = command[1], COPIES + command[1]
         before, _, theirs, *_ = self.theirs.ask_all(
             [[b"SMEMBERS", key], [b"COPY", key, copy, b"REPLACE"], [command[0], copy, *command[2:]], [b"DEL", copy]]
@@ -182,12 +181,13 @@ class Pair:
         popped = [ours.value] if ours.kind == b"$" else [item.value for item in ours.items]
         members = [member for member in popped if member is not None]
         if ours.is_error or not members:
-            return
+            return [(theirs, ours)]
         removed = self.theirs.ask(b"SREM", key, *members)
         assert removed.integer == len(members), removed
         # Redis rebuilds a set of which most was popped, perhaps in a more compact form than SREM leaves it.
         if self.theirs.ask(b"OBJECT", b"ENCODING", key) != self.ours.ask(b"OBJECT", b"ENCODING", key):
             self._take_over(key)
+        return [(theirs, ours)]
 
     def _take_over(self, key: bytes) -> None:
         """Make redis-server's value the one of kvorum."""
@@ -197,7 +197,7 @@ class Pair:
         reply = self.theirs.ask(b"RESTORE", key, b"%d" % remaining, payload, b"REPLACE", b"ABSTTL")
         assert reply.value == b"OK", reply
 
-    def _restore(self, command: list[bytes]) -> None:
+    def _restore(self, command: list[bytes]) -> list[tuple[Reply, Reply]]:
         """``PAYLOAD-OF-REDIS key new-key ttl option …``: both servers RESTORE what the one dumped."""
         self.history.append(command)
         name, key, new_key, *options = command
@@ -211,6 +211,7 @@ class Pair:
             )
         if theirs != ours:
             raise MismatchError(self.tell(f"redis: {theirs!r}\n  kvorum: {ours!r}\n  payload: {payload!r}"))
+        return [(theirs, ours)]
 
     def leave_transaction(self) -> None:
         """End the one that the last command left open."""

@@ -22,8 +22,19 @@ class Template:
     def draw(self, random: Random) -> Words:
         raise NotImplementedError
 
-    def strategy(self) -> st.SearchStrategy[Words]:
+    def spelled_out(self) -> st.SearchStrategy[Words]:
+        """The strategy, spelled out."""
         raise NotImplementedError
+
+    def strategy(self) -> st.SearchStrategy[Words]:
+        """The strategy. When Hypothesis shows it, then by a name, not with its thousands of words."""
+        whole = self.spelled_out()
+
+        @st.composite
+        def words(draw: st.DrawFn) -> Words:
+            return draw(whole)
+
+        return words()
 
 
 @dataclass(frozen=True)
@@ -33,19 +44,19 @@ class _Pool(Template):
     def draw(self, random: Random) -> Words:
         return [random.choice(self.pool)]
 
-    def strategy(self) -> st.SearchStrategy[Words]:
+    def spelled_out(self) -> st.SearchStrategy[Words]:
         return st.sampled_from(self.pool).map(lambda word: [word])
 
 
 @dataclass(frozen=True)
 class _Sequence(Template):
-    parts: tuple[Template, ...]
+    members: tuple[Template, ...]
 
     def draw(self, random: Random) -> Words:
-        return [word for part in self.parts for word in part.draw(random)]
+        return [word for part in self.members for word in part.draw(random)]
 
-    def strategy(self) -> st.SearchStrategy[Words]:
-        return st.tuples(*(part.strategy() for part in self.parts)).map(_joined)
+    def spelled_out(self) -> st.SearchStrategy[Words]:
+        return st.tuples(*(part.spelled_out() for part in self.members)).map(_joined)
 
 
 @dataclass(frozen=True)
@@ -55,8 +66,8 @@ class _OneOf(Template):
     def draw(self, random: Random) -> Words:
         return random.choice(self.alternatives).draw(random)
 
-    def strategy(self) -> st.SearchStrategy[Words]:
-        return st.one_of(*(alternative.strategy() for alternative in self.alternatives))
+    def spelled_out(self) -> st.SearchStrategy[Words]:
+        return st.one_of(*(alternative.spelled_out() for alternative in self.alternatives))
 
 
 @dataclass(frozen=True)
@@ -68,8 +79,8 @@ class _Some(Template):
     def draw(self, random: Random) -> Words:
         return [word for _ in range(random.randint(self.least, self.most)) for word in self.part.draw(random)]
 
-    def strategy(self) -> st.SearchStrategy[Words]:
-        return st.lists(self.part.strategy(), min_size=self.least, max_size=self.most).map(_joined)
+    def spelled_out(self) -> st.SearchStrategy[Words]:
+        return st.lists(self.part.spelled_out(), min_size=self.least, max_size=self.most).map(_joined)
 
 
 def _joined(lists: Sequence[Words]) -> Words:

@@ -7,8 +7,7 @@ from random import Random
 
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from tests.differential.conversation import Conversation
 from tests.differential.conversation_commands import (
@@ -56,22 +55,31 @@ def test_random_steps_of_four_clients(converse: Converse, roles: str, seed: int)
 @pytest.mark.parametrize("roles", ROLES)
 def test_short_conversations_as_hypothesis_finds_them(converse: Converse, roles: str) -> None:
     conversation = converse(len(PROTOCOLS))
+    commands = [role.strategy() for role in ROLES[roles]]
 
     class Machine(RuleBasedStateMachine):
-        @initialize()
-        def start(self) -> None:
+        def __init__(self) -> None:
+            super().__init__()
             begin(conversation, roles)
 
-        @rule(command=ROLES[roles][0].strategy())
+        @rule(command=commands[0])
         def first_party(self, command: list[bytes]) -> None:
             conversation.step(0, *command)
 
-        @precondition(lambda self: len(conversation.waiting) < len(PROTOCOLS) - 1)
-        @rule(data=st.data())
-        def another_party(self, data: st.DataObject) -> None:
-            free = [number for number in range(1, len(PROTOCOLS)) if number not in conversation.waiting]
-            party = data.draw(st.sampled_from(free))
-            conversation.step(party, *data.draw(ROLES[roles][party].strategy()))
+        @precondition(lambda self: 1 not in conversation.waiting)
+        @rule(command=commands[1])
+        def second_party(self, command: list[bytes]) -> None:
+            conversation.step(1, *command)
+
+        @precondition(lambda self: 2 not in conversation.waiting)
+        @rule(command=commands[2])
+        def third_party(self, command: list[bytes]) -> None:
+            conversation.step(2, *command)
+
+        @precondition(lambda self: 3 not in conversation.waiting)
+        @rule(command=commands[3])
+        def fourth_party(self, command: list[bytes]) -> None:
+            conversation.step(3, *command)
 
         def teardown(self) -> None:
             conversation.compare_states()

@@ -212,6 +212,7 @@ def test_zeros_in_the_middle_are_damage(twin: ModuleType) -> None:
         (command(b"MULTI") * 2, DamageKind.GARBAGE, "MULTI inside MULTI"),
         (b"*1\r\n$3\r\nDE", DamageKind.TORN, "inside a command"),
         (compiled.select(3), DamageKind.TORN, "without an entry"),
+        (compiled.select(3) + bytes(16), DamageKind.TORN, "without an entry"),
         (b"#TS:17", DamageKind.TORN, "inside an annotation"),
         (bytes(3), DamageKind.TORN, "only zeros"),
     ],
@@ -246,6 +247,16 @@ def test_an_unfinished_transaction_is_torn_as_a_whole(twin: ModuleType) -> None:
         assert records[0] == Commands(0, len(whole), 0)
         assert records[1].torn
         assert records[1].offset == len(whole)
+
+
+def test_a_select_is_torn_with_what_it_was_for(twin: ModuleType) -> None:
+    whole = command(b"SET", b"a", b"b")
+    for rest in (b"", b"#", b"*1\r\n$5\r\nFLU", b"*1\r\n" + bytes(16)):
+        records = read(twin, whole + command(b"select", b"3") + rest)
+        assert records[0] == Commands(0, len(whole), 0)
+        assert (records[1].kind, records[1].offset) == (DamageKind.TORN, len(whole))
+    stamped = command(b"SELECT", b"3") + b"#TS:5\r\n" + whole
+    assert [record.end for record in read(twin, stamped)] == [stamped.index(b"#"), len(stamped)]
 
 
 def test_long_runs_come_in_pieces_that_lie_side_by_side(twin: ModuleType) -> None:

@@ -156,6 +156,7 @@ class Machine(RuleBasedStateMachine):
             own = [kind for kind, one, _ in self.model if one == number]
             assert client.mailbox.subscriptions == len(own) - own.count("shard channels")
             assert client.mailbox.subscribed == bool(own)
+            assert (client.mailbox.kept_bytes > 0) == bool(own)
 
 
 TestMachine = Machine.TestCase

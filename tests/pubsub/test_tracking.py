@@ -234,8 +234,10 @@ def test_prefixes_add_up_and_go_with_their_last_client(world: World) -> None:
     world.tracking.key_modified(b"a1", 0)
     world.tracking.broadcast()
     assert invalidated(client) == [[b"a1"]]
+    assert client.mailbox.kept_bytes > 0
     world.tracking.stop(client.mailbox)
     assert sorted(world.tracking.prefixes) == [b"b"]
+    assert client.mailbox.kept_bytes == 0
     world.tracking.key_modified(b"a1", 0)
     assert not world.tracking.broadcasts
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -162,3 +162,32 @@ def test_what_clients_hold_is_taken_from_the_dataset_and_given_back(
     holder.close()
     until(eye, b"PING", is_so=lambda _: len(clients(eye)) == 1)
     assert fill() == b"40"
+
+
+KEPT: dict[str, Callable[[int], tuple[bytes, ...]]] = {
+    "channels": lambda number: (b"SUBSCRIBE", b"channel %d" % number),
+    "patterns": lambda number: (b"PSUBSCRIBE", b"pattern %d" % number),
+    "shard channels": lambda number: (b"SSUBSCRIBE", b"channel %d" % number),
+    "watched keys": lambda number: (b"WATCH", b"key %d" % number),
+    "prefixes": lambda number: (b"CLIENT", b"TRACKING", b"ON", b"BCAST", b"PREFIX", b"%09d" % number),
+    "queued commands": lambda number: (b"ECHO", b"x" * 200) if number else (b"MULTI",),
+}
+
+
+@pytest.mark.parametrize("kind", KEPT)
+def test_what_the_server_keeps_for_a_client_counts(
+    start: Start, dial: Dial, view: Callable[[KvorumServer], Raw], kind: str
+) -> None:
+    server = start("--maxmemory-clients", "200kb")
+    eye, client = view(server), dial(server)
+    before = memory_of(eye, client)
+    for number in range(10):
+        client.ask(*KEPT[kind](number))
+    assert memory_of(eye, client) > before + 1500
+    number = 10
+    while evictions(eye) == 0:
+        with suppress(ConnectionError):
+            client.ask(*KEPT[kind](number))
+        number += 1
+    assert memory_of(eye, client) == 0
+    assert number < 2000

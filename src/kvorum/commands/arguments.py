@@ -15,7 +15,9 @@ from kvorum.keyspace.table import Database, Keyspace
 from kvorum.resp.numbers import LongDouble, parse_integer
 
 __all__ = [
+    "MAX_REPEATED_BYTES",
     "bounded_integer",
+    "check_repeats",
     "database_at",
     "database_index",
     "expire_time",
@@ -27,6 +29,9 @@ __all__ = [
     "timeout_seconds",
 ]
 
+# Of a reply whose length is the client's choice alone: members that may repeat themselves.
+MAX_REPEATED_BYTES = 1 << 26
+LEAST_STRING_BYTES = len(b"$0\r\n\r\n")
 INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 INT64_MAX = (1 << 63) - 1
 MAX_SECONDS = INT64_MAX // 1000
@@ -39,6 +44,12 @@ def bounded_integer(word: bytes, lowest: int, highest: int) -> int:
     if not lowest <= number <= highest:
         raise CommandError(errors.out_of_bounds(lowest, highest))
     return number
+
+
+def check_repeats(count: int) -> None:
+    """Refuse at once what could not be answered within the limit; redis-server would go on until its memory is full."""
+    if count * LEAST_STRING_BYTES > MAX_REPEATED_BYTES:
+        raise CommandError(errors.REPLY_TOO_LONG)
 
 
 def small_integer(word: bytes) -> int:

@@ -59,7 +59,8 @@ STATIC_REPLY_BYTES = 16 * 1024
 def memory_of(session: Session) -> int:
     """What a client takes in bytes, as ``tot-mem`` shows it."""
     connection = session.connection
-    return SESSION_BYTES + int(connection.input_memory_bytes) + int(connection.output_memory_bytes)
+    buffers = int(connection.input_memory_bytes) + int(connection.output_memory_bytes)
+    return SESSION_BYTES + buffers + session.kept_bytes()
 
 
 def client_type(name: bytes) -> bytes:

@@ -22,8 +22,8 @@ multiple, multiple with repeated token        a list of the above               
 How words are given to arguments:
 
 - Neighbouring arguments that begin with a token form a set of options: any order, any case of letters. A word that is
-  none of them ends the set. The last of several equal options wins; two different alternatives of one ``OneOf`` are a
-  syntax error.
+  none of them ends the set, and so does an argument whose words are taken (``LMOVE a b LEFT LEFT``). The last of several
+  equal options wins; two different alternatives of one ``OneOf`` are a syntax error.
 - All others are positional. An optional one is filled if enough words remain for the required ones behind it, so
   ``AUTH [username] password`` works from either side. A multiple one takes what the rest can spare, or as many as
   ``counted_by`` says.
@@ -329,7 +329,7 @@ class Options(Part):
 
     def read(self, cursor: Cursor, values: list[object]) -> None:
         cursor.reserved += self.behind
-        while cursor.position < cursor.end:
+        while cursor.available() > 0:
             entry = self.by_token.get(cursor.words[cursor.position].upper())
             if entry is None:
                 break
@@ -371,12 +371,13 @@ class Run:
             if node.argument.counted_by is not None
         }
         for index, node in enumerate(self.nodes):
+            taken = {token for _, option in options for token in option.tokens}
+            if options and (not node.tokens or not taken.isdisjoint(node.tokens)):
+                parts.append(Options(options, counted))
+                options = []
             if node.tokens:
                 options.append((index, node))
                 continue
-            if options:
-                parts.append(Options(options, counted))
-                options = []
             parts.append(Position(index, node, counted.get(index)))
         if options:
             parts.append(Options(options, counted))

@@ -11,7 +11,7 @@ is removed with its key.
 from __future__ import annotations
 
 from kvorum import errors
-from kvorum.commands.arguments import bounded_integer
+from kvorum.commands.arguments import MAX_REPEATED_BYTES, bounded_integer, check_repeats
 from kvorum.commands.call import Call
 from kvorum.commands.keys import scan_cursor, scan_options
 from kvorum.commands.spec import (
@@ -42,7 +42,6 @@ READ = KeyFlag.RO | KeyFlag.ACCESS
 CHANGE = KeyFlag.RW | KeyFlag.ACCESS | KeyFlag.UPDATE
 
 MAX_COUNT = (1 << 63) - 1
-MAX_REPEATED_BYTES = 1 << 30  # of a reply whose length is the client's choice alone
 
 
 # What a handler works on
@@ -487,6 +486,7 @@ def hrandfield(call: Call) -> object:
 
 def write_repeated(reply: Writer, value: Hash, count: int, with_values: bool) -> None:
     """So many fields, each drawn from all of them."""
+    check_repeats(count)
     limit = reply.pending + MAX_REPEATED_BYTES
     write_head(reply, count, with_values)
     for _ in range(count):

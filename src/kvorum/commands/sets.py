@@ -11,7 +11,7 @@ whose last member has gone is removed with its key.
 from __future__ import annotations
 
 from kvorum import errors
-from kvorum.commands.arguments import bounded_integer
+from kvorum.commands.arguments import MAX_REPEATED_BYTES, bounded_integer, check_repeats
 from kvorum.commands.call import Call
 from kvorum.commands.keys import scan_cursor, scan_options
 from kvorum.commands.spec import (
@@ -47,7 +47,6 @@ SETS = Group("set")
 READ = KeyFlag.RO | KeyFlag.ACCESS
 
 MAX_COUNT = (1 << 63) - 1
-MAX_REPEATED_BYTES = 1 << 30  # of a reply whose length is the client's choice alone
 
 
 # What a handler works on
@@ -406,6 +405,7 @@ def srandmember(call: Call) -> object:
     elif count > 0:
         value.write_sample(call.reply, min(count, value.size()))
     else:
+        check_repeats(-count)
         call.reply.array(-count)
         if not value.write_random_members(call.reply, -count, MAX_REPEATED_BYTES):
             raise CommandError(errors.REPLY_TOO_LONG)

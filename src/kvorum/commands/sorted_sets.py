@@ -10,7 +10,7 @@ Effects follow redis-server 7.0.15: the requests themselves, ZADD with INCR and 
 from __future__ import annotations
 
 from kvorum import errors
-from kvorum.commands.arguments import bounded_integer
+from kvorum.commands.arguments import MAX_REPEATED_BYTES, bounded_integer, check_repeats
 from kvorum.commands.call import Call
 from kvorum.commands.keys import scan_cursor, scan_options
 from kvorum.commands.spec import (
@@ -50,7 +50,6 @@ CHANGE = KeyFlag.RW | KeyFlag.ACCESS | KeyFlag.UPDATE
 
 ADDING = IF_ABSENT | IF_PRESENT | IF_GREATER | IF_LESS | INCREMENT | CHANGED
 MAX_COUNT = (1 << 63) - 1
-MAX_REPEATED_BYTES = 1 << 30  # of a reply whose length is the client's choice alone
 STEP = 1000
 
 
@@ -360,6 +359,7 @@ def zrandmember(call: Call) -> object:
 
 def write_repeated(reply: Writer, value: SortedSet, count: int, with_scores: bool) -> None:
     """So many members, each drawn from all of them."""
+    check_repeats(count)
     limit = reply.pending + MAX_REPEATED_BYTES
     write_head(reply, count, with_scores)
     while count > 0:

@@ -2,3 +2,7 @@
 cimport cython
 
 from kvorum.commands.call cimport Call
+
+# Imported as Python constants; handed on as C ones.
+cdef int GENERIC
+cdef int STRING

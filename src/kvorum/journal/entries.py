@@ -455,8 +455,11 @@ class EntryReader:
             if after < 0:
                 return self._end_of_commands(start, usable, after)
             at = after
-            if not in_transaction:
+            # A SELECT is part of what comes after it: torn with it, too.
+            if not in_transaction and not self._is_word(b"SELECT", b"select"):
                 usable = at
+        if not in_transaction and at < self.size and (self.data[at] != 35 or self._line_end(at) >= 0):
+            usable = at
         if usable < at:
             return self._end_of_commands(start, usable, _INCOMPLETE)
         return self._end_of_commands(start, usable, 0)

@@ -191,7 +191,7 @@ class Connection(asyncio.Protocol):
         """Renew its part of what all clients take together; only while that is counted."""
         if not self.reactor.counting or self.closed:
             return
-        now_bytes = self.input_memory_bytes + self.output_memory_bytes
+        now_bytes = self.input_memory_bytes + self.output_memory_bytes + self.session.kept_bytes()
         self.reactor.client_bytes += now_bytes - self.counted_bytes
         self.counted_bytes = now_bytes
 

@@ -130,7 +130,7 @@ cdef class Connection(Watched):
 
     cdef int count_memory(self) except -1:
         """Renew its part of what all clients take together; only while that is counted."""
-        cdef Py_ssize_t now_bytes = self.parser.footprint() + self.writer.footprint()
+        cdef Py_ssize_t now_bytes = self.parser.footprint() + self.writer.footprint() + self.session.kept_bytes()
         self.reactor.client_bytes += now_bytes - self.counted_bytes
         self.counted_bytes = now_bytes
         return 0

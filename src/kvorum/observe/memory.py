@@ -118,7 +118,7 @@ def client_memory(server: ServerContext) -> ClientMemory:
     for session in server.clients.values():
         received = session.parser.footprint()
         pending = session.reply.footprint()
-        total += received + pending
+        total += received + pending + session.kept_bytes()
         largest_input = max(largest_input, received)
         largest_output = max(largest_output, pending)
     return ClientMemory(total, largest_input, largest_output)

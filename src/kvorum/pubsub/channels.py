@@ -109,6 +109,7 @@ class Directory:
             audience = self.audiences[name] = Audience(name, matches)
         audience.add(mailbox)
         joined[audience.name] = audience
+        mailbox.keep_name(name)
         return True
 
     def unsubscribe(self, mailbox: Mailbox, name: bytes) -> bool:
@@ -117,6 +118,7 @@ class Directory:
         if audience is None:
             return False
         audience.remove(mailbox)
+        mailbox.drop_name(name)
         if not len(audience):
             del self.audiences[name]
         return True

@@ -4,6 +4,7 @@ cimport cython
 from kvorum.resp.writer cimport Writer
 
 cdef Py_ssize_t UNWATCHED_BYTES
+cdef Py_ssize_t NAME_BYTES
 
 
 cdef class Mailbox:
@@ -16,7 +17,10 @@ cdef class Mailbox:
     cdef public dict patterns
     cdef public dict shard_channels
     cdef public object tracking
+    cdef readonly Py_ssize_t kept_bytes
 
+    cpdef keep_name(self, bytes name)
+    cpdef drop_name(self, bytes name)
     @cython.locals(waiting=cython.Py_ssize_t)
     cpdef post(self, bytes array, bytes push, tuple parts=*)
     @cython.locals(mark=cython.Py_ssize_t, part=bytes)

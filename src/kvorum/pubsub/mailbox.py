@@ -19,9 +19,9 @@ from typing import Any
 
 from kvorum.resp.writer import Writer
 
-
 # A connection that has something to send knows so; it looks at its limit again when that gets more than this.
 UNWATCHED_BYTES = 65536
+NAME_BYTES = 200  # what listening to a name takes, besides the name
 
 
 class Mailbox:
@@ -37,6 +37,7 @@ class Mailbox:
         self.patterns: dict[bytes, Any] = {}
         self.shard_channels: dict[bytes, Any] = {}
         self.tracking: Any = None
+        self.kept_bytes = 0  # about what its subscriptions and prefixes take
 
     @property
     def protocol(self) -> int:
@@ -52,6 +53,14 @@ class Mailbox:
     def subscribed(self) -> bool:
         """Whether it listens to anything: in RESP2 only a few commands are allowed then."""
         return bool(self.channels or self.patterns or self.shard_channels)
+
+    def keep_name(self, name: bytes) -> None:
+        """The client listens to one name more."""
+        self.kept_bytes += NAME_BYTES + len(name)
+
+    def drop_name(self, name: bytes) -> None:
+        """And to one less."""
+        self.kept_bytes -= NAME_BYTES + len(name)
 
     def post(self, array: bytes, push: bytes, parts: tuple[bytes, ...] = ()) -> None:
         """Deliver a message: its head as RESP2 takes it, as RESP3 takes it, and the bulk strings that follow."""

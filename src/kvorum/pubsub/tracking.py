@@ -121,7 +121,9 @@ class Tracking:
             place = self.prefixes[prefix] = Prefix(prefix)
             self.sort_lengths()
         place.clients[client.id] = client
-        client.prefixes[prefix] = None
+        if prefix not in client.prefixes:
+            client.prefixes[prefix] = None
+            client.mailbox.keep_name(prefix)
 
     def sort_lengths(self) -> None:
         self.prefix_lengths = sorted(set(map(len, self.prefixes)))
@@ -133,6 +135,7 @@ class Tracking:
         if client is None:
             return
         for prefix in client.prefixes:
+            mailbox.drop_name(prefix)
             place = self.prefixes[prefix]
             del place.clients[client.id]
             if not place.clients:

@@ -33,4 +33,5 @@ cdef class Session:
     cdef public bint executing
     cdef public Mailbox mailbox
 
+    cpdef Py_ssize_t kept_bytes(self) except -1
     cpdef select(self, int index)

@@ -34,6 +34,8 @@ TRACKING = 128  # CLIENT TRACKING: the keys it reads are remembered
 SUBSCRIBED = 256  # it listens to channels: in RESP2 few commands are left
 HAS_MAILBOX = 512  # others may write to it: see ``open_mailbox``
 
+WATCHED_KEY_BYTES = 250
+
 
 class Session:
     """State of one client; ``reply`` is where its replies gather until the turn ends."""
@@ -150,6 +152,15 @@ class Session:
             self.stop_tracking()
             self.server.pubsub.leave(self.mailbox)
             self.note_subscriptions()
+
+    def kept_bytes(self) -> int:
+        """About what the client makes the server keep besides its buffers: queued commands, watched keys, subscriptions."""
+        size = len(self.watched) * WATCHED_KEY_BYTES
+        if self.transaction is not None:
+            size += self.transaction.argument_bytes
+        if self.mailbox is not None:
+            size += self.mailbox.kept_bytes
+        return size
 
     def mute(self) -> None:
         """Send the replies of the commands that follow nowhere (CLIENT REPLY)."""

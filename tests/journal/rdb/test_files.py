@@ -152,7 +152,7 @@ def test_nothing_but_the_frame(twin: str) -> None:
 def test_big_values_are_handed_on_while_they_are_written(twin: str) -> None:
     keyspace = new_keyspace()
     numbers = [b"element:%d" % number for number in range(20_000)]
-    made: list[Contents] = [set(numbers), dict.fromkeys(numbers, b"value"), numbers]
+    made: list[Contents] = [set(numbers), dict.fromkeys(numbers, b"value"), dict.fromkeys(numbers, 1.5), numbers]
     for number, contents in enumerate(made):
         put(keyspace, 0, b"key:%d" % number, contents)
     blocks: list[bytes] = []
@@ -353,9 +353,11 @@ def test_an_append_only_file_may_follow(twin: str) -> None:
 
 
 def test_a_key_that_is_there_already(twin: str) -> None:
-    data = sealed(text(b"key", b"first"), text(b"other", b"x"), text(b"key", b"second"))
+    data = sealed(text(b"key", b"first"), text(b"other", b"x"), text(b"key", b"second"), text(b"last", b"x"))
     with pytest.raises(RdbError, match="the key b'key' for the second time at byte 29, in database 0"):
         read(data, new_keyspace(), twin)
+    with pytest.raises(RdbError, match="the key b'key' for the second time"):
+        read(data[:-15], new_keyspace(), twin)  # before what is wrong further behind
     keyspace = new_keyspace()
     put(keyspace, 0, b"key", [b"a list"], NOW_MS + 5)
     read(data, keyspace, twin, replace=True)

@@ -8,15 +8,21 @@ from kvorum.keyspace.table cimport Database, Keyspace
 from kvorum.resp.span cimport Span
 
 cdef enum:
-    WINDOW = 16                 # strings on their way into the table
+    WINDOW = 16                 # keys on their way into the table
     SCRATCH = 1024              # bytes for each key and each value that has to be made
 
 
-cdef struct Record:             # a string on its way
+cdef enum Sort:                 # of what a record has
+    TEXT                        # value
+    NUMBER                      # number
+    VALUE                       # an object, which is in ``kept``
+
+
+cdef struct Record:             # a key on its way
     Span key
     Span value
-    int64_t number              # instead of the value
-    bint numeric
+    int64_t number
+    Sort sort
     uint32_t clock
     unsigned int slot
     uint64_t hash
@@ -53,13 +59,14 @@ cdef class FileReader:
     cdef Record[WINDOW] window
     cdef int waiting            # in the window
     cdef char* scratch
-    cdef list kept              # strings of the window that are longer than that
+    cdef list kept              # for each record longer key and value, or an object
 
     cdef int load(self, Py_ssize_t limit) except -1
     cdef void sum_up(self) noexcept
     cdef int opcode(self, int kind) except -1
     cdef int string_record(self, Py_ssize_t at) except -1
     cdef int object_record(self, int kind, Py_ssize_t at) except -1
+    cdef int keep(self, Py_ssize_t at) except -1
     cdef Span text(self, int place) except *
     cdef Span compressed(self, int place) except *
     cdef bint small_integer(self, int64_t* number) except -1
@@ -67,7 +74,5 @@ cdef class FileReader:
     cdef int64_t expiry(self) noexcept
     cdef uint32_t clock(self) noexcept
     cdef int empty_window(self) except -1
-    cdef int put(
-        self, Span key, unsigned int slot, uint64_t hash, int64_t expire_ms, uint32_t clock, Payload* payload, Py_ssize_t at
-    ) except -1
+    cdef int put(self, Record* record, Payload* payload) except -1
     cdef int finish(self) except -1

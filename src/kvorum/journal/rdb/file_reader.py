@@ -13,8 +13,8 @@ snapshot). It is kept without (a replica, or the base of a log: the increments w
 Idle times are taken over under a policy that counts time, frequencies under one that counts those (``Keyspace.lfu``).
 Empty collections, which some Redis versions wrote, are left out and counted.
 
-The C side keeps a window of strings whose places in the table are on their way into the processor's caches while the
-next ones are read; without it, loading waits for memory most of the time. It puts entries into the table without looking
+The C side keeps a window of keys whose places in the table are on their way into the processor's caches while the next
+ones are read; without it, loading waits for memory most of the time. It puts entries into the table without looking
 for events or blocked clients: nobody can wait for anything while a file is loaded.
 """
 

@@ -104,7 +104,11 @@ cdef class FileReader:
             lfu_clock(LFU_INITIAL, keyspace.now_ms) if keyspace.lfu else lru_clock(keyspace.now_ms)
         )
         try:
-            self.load(min(budget_bytes, self.reader.end - self.reader.position) + self.reader.position)
+            try:
+                self.load(min(budget_bytes, self.reader.end - self.reader.position) + self.reader.position)
+            except RdbError:
+                self.empty_window()     # what is wrong with keys before it comes first
+                raise
         except BaseException as error:
             self.broken = error
             raise
@@ -177,11 +181,40 @@ cdef class FileReader:
 
     cdef int string_record(self, Py_ssize_t at) except -1:
         cdef Record* record = &self.window[self.waiting]
-        cdef Slot* slot
         record.key = self.text(2 * self.waiting)
-        record.numeric = self.small_integer(&record.number)
-        if not record.numeric:
+        if self.small_integer(&record.number):
+            record.sort = NUMBER
+        else:
+            record.sort = TEXT
             record.value = self.text(2 * self.waiting + 1)
+        return self.keep(at)
+
+    cdef int object_record(self, int kind, Py_ssize_t at) except -1:
+        cdef RdbReader reader = self.reader
+        cdef Record* record = &self.window[self.waiting]
+        cdef Py_ssize_t value_at
+        cdef Value value = None
+        record.key = self.text(2 * self.waiting)
+        record.sort = VALUE
+        value_at = reader.position
+        try:
+            if kind == MODULE_2:
+                raise UnsupportedTypeError(f"values of the module {module_name(reader.length())} are not supported")
+            value = read_value(reader, kind, self.keyspace.commons, self.strict)
+        except EmptyValueError:
+            self.empty_keys += 1
+        except RdbError as error:
+            raise about_value(error, record.key.data[: record.key.size], self.current.index, value_at) from None
+        if value is None:
+            self.expire_ms = self.idle_s = self.frequency = -1
+            return 0
+        self.kept[2 * self.waiting + 1] = value
+        return self.keep(at)
+
+    cdef int keep(self, Py_ssize_t at) except -1:
+        """The record at the window's end waits, unless it has expired."""
+        cdef Record* record = &self.window[self.waiting]
+        cdef Slot* slot
         if self.is_due():
             self.keys_expired += 1
         else:
@@ -196,41 +229,6 @@ cdef class FileReader:
             self.waiting += 1
             if self.waiting == WINDOW:
                 self.empty_window()
-        self.expire_ms = self.idle_s = self.frequency = -1
-        return 0
-
-    cdef int object_record(self, int kind, Py_ssize_t at) except -1:
-        cdef RdbReader reader = self.reader
-        cdef bytes key = reader.string()
-        cdef Py_ssize_t value_at = reader.position
-        cdef Span span
-        cdef Payload payload
-        cdef Value value = None
-        self.empty_window()
-        try:
-            if kind == MODULE_2:
-                raise UnsupportedTypeError(f"values of the module {module_name(reader.length())} are not supported")
-            value = read_value(reader, kind, self.keyspace.commons, self.strict)
-        except EmptyValueError:
-            self.empty_keys += 1
-        except RdbError as error:
-            raise about_value(error, key, self.current.index, value_at) from None
-        if value is not None and self.is_due():
-            self.keys_expired += 1
-        elif value is not None:
-            span.data = PyBytes_AS_STRING(key)
-            span.size = len(key)
-            span.owner = NULL
-            object_payload(&payload, value)
-            self.put(
-                span,
-                slot_of_key(span.data, span.size),
-                hash_of_key(span.data, span.size, self.keyspace.heap.hash_seed),
-                self.expiry(),
-                self.clock(),
-                &payload,
-                at,
-            )
         self.expire_ms = self.idle_s = self.frequency = -1
         return 0
 
@@ -326,38 +324,40 @@ cdef class FileReader:
         self.waiting = 0
         for i in range(waiting):
             record = &self.window[i]
-            if record.numeric:
+            if record.sort == NUMBER:
                 payload.kind = INTEGER
                 payload.flags = 0
                 payload.integer = record.number
-            else:
+            elif record.sort == TEXT:
                 string_payload(&payload, record.value)
-            self.put(record.key, record.slot, record.hash, record.expire_ms, record.clock, &payload, record.at)
+            else:
+                object_payload(&payload, <Value>self.kept[2 * i + 1])
+                self.kept[2 * i + 1] = None
+            self.put(record, &payload)
         return 0
 
-    cdef int put(
-        self, Span key, unsigned int slot, uint64_t hash, int64_t expire_ms, uint32_t clock, Payload* payload, Py_ssize_t at
-    ) except -1:
+    cdef int put(self, Record* record, Payload* payload) except -1:
         """Take the payload over, with its reference."""
         cdef Database database = self.current
-        cdef Entry** place = find_in_store(database.store, slot, hash, key.data, key.size)
+        cdef Span key = record.key
+        cdef Entry** place = find_in_store(database.store, record.slot, record.hash, key.data, key.size)
         cdef Entry* entry = NULL
         if place != NULL and self.replace:
-            database.drop(place, slot, hash)
+            database.drop(place, record.slot, record.hash)
         elif place != NULL:
             if payload.kind >= BYTES:
                 Py_XDECREF(payload.reference)
             raise RdbError(
-                f"the key {key.data[: key.size]!r} for the second time at byte {at}, in database {database.index}"
+                f"the key {key.data[: key.size]!r} for the second time at byte {record.at}, in database {database.index}"
             )
         if key.size <= <Py_ssize_t>0xFFFFFFFFu:
-            entry = new_entry(database.store.heap, key.data, <uint32_t>key.size, expire_ms, payload)
+            entry = new_entry(database.store.heap, key.data, <uint32_t>key.size, record.expire_ms, payload)
         if entry == NULL:
             if payload.kind >= BYTES:
                 Py_XDECREF(payload.reference)
             raise MemoryError()
-        entry.clock = clock
-        if link_entry(database.store, slot, hash, entry) < 0:
+        entry.clock = record.clock
+        if link_entry(database.store, record.slot, record.hash, entry) < 0:
             discard_entry(database.store.heap, entry)
             raise MemoryError()
         self.keys_loaded += 1

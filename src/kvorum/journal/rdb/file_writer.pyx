@@ -1,8 +1,7 @@
 # cython: wraparound=False, cdivision=True
 """Writing an RDB file: see ``file_writer.py`` for the contract.
 
-A walk takes the buckets in order and has the entries of the next one brought into the caches while those of this one are
-written.
+A walk takes the buckets in order and has the entries of the next few brought into the caches while those of one are written.
 """
 cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
@@ -11,7 +10,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvorum.journal.rdb import file_format
 from kvorum.journal.rdb.payload import VERSION
-from kvorum.journal.rdb.values import type_of, write_body
+from kvorum.journal.rdb.values import type_of
 from kvorum.keyspace.types.hash import Hash
 from kvorum.keyspace.types.list import List
 from kvorum.keyspace.types.sorted_set import SortedSet
@@ -52,7 +51,9 @@ cdef enum:
     EXPIRETIME_MS = 0xFC
     SELECTDB = 0xFE
     EOF = 0xFF
+    PAIRS_AT_A_TIME = 1000
     LINE = 64
+    AHEAD = 4                   # buckets
     KEPT_BLOCKS = 8             # a buffer that a big string has made larger than so many blocks is given back
 
 
@@ -191,7 +192,12 @@ cdef class FileWriter:
                 self.out.string(content)
                 self.pass_on()
         elif isinstance(value, SortedSet):
-            write_body(self.out, value)
+            self.out.length(len(value))
+            for start in range(0, len(value), PAIRS_AT_A_TIME):
+                for member, score in value.pairs(start, PAIRS_AT_A_TIME, True):
+                    self.out.string(member)
+                    self.out.binary_double(score)
+                    self.pass_on()
         else:
             self.out.length(len(value))
             for member in value:
@@ -208,26 +214,31 @@ cdef class FileWriter:
 
     cpdef int database(self, Database database) except -1:
         cdef Place place
+        cdef Bucket* ahead[AHEAD]
         cdef Bucket* bucket
-        cdef Bucket* ahead = NULL
+        cdef unsigned int found = 0, written = 0
         cdef int i
         place.slot = 0
         place.hash = 0
-        if seek(database.store, &place):
-            ahead = step(database.store, &place)
-            bring(ahead)
-        while ahead != NULL:
-            bucket = ahead
-            ahead = NULL
-            if seek(database.store, &place):
-                ahead = step(database.store, &place)
-                bring(ahead)
+        while True:
+            while found - written < AHEAD and seek(database.store, &place):
+                bucket = step(database.store, &place)
+                # Not in a function of its own: compilers drop calls of functions that only prefetch.
+                for i in range(BUCKET_ENTRIES):
+                    if bucket.present >> i & 1:
+                        prefetch_line(bucket.entries[i])
+                        prefetch_line(<char*>bucket.entries[i] + LINE)
+                ahead[found % AHEAD] = bucket
+                found += 1
+            if written == found:
+                return 0
+            bucket = ahead[written % AHEAD]
+            written += 1
             while bucket != NULL:
                 for i in range(BUCKET_ENTRIES):
                     if bucket.present >> i & 1:
                         self.entry(<Entry*>bucket.entries[i])
                 bucket = overflow_of(bucket)
-        return 0
 
     cpdef int pass_on(self) except -1:
         if self.out.size >= self.block_bytes:
@@ -254,12 +265,3 @@ cdef class FileWriter:
         self.passed += PyBytes_GET_SIZE(block)
         self.write(block)
         return 0
-
-
-cdef inline void bring(Bucket* bucket) noexcept nogil:
-    """Its entries, on their way into the caches."""
-    cdef int i
-    for i in range(BUCKET_ENTRIES):
-        if bucket.present >> i & 1:
-            prefetch_line(bucket.entries[i])
-            prefetch_line(<char*>bucket.entries[i] + LINE)

@@ -8,10 +8,12 @@ the rank of an item adds up the counts to the left of its path, an item is selec
 and the ends of a range, by score or by member, are two places whose ranks tell how long it is.
 
 *Why not a skip list*, which Redis has. A skip list's node is an allocation per member with a back pointer and 1.33 levels
-of pointer and span, 45 bytes on average before rounding; a leaf has 16 bytes per member. A search follows pointers from
-member to member, each of them a line of memory that is not in the cache; a descent here reads some lines of four
-or five nodes, and of members only where scores are equal. A range is read from arrays, and the members of a leaf can
-be prefetched, because their addresses are known.
+of pointer and span, 45 bytes on average before rounding; here it is 16 bytes and what leaves have free, in all 20 where
+scores come by chance and 17 where they rise. A search follows pointers from member to member, each of them a line of
+memory that is not in the cache; a descent reads some lines of four or five nodes, and of members only where scores are
+equal. A range is read from arrays, and the members of a leaf can be prefetched, because their addresses are known.
+Measured with redis-server 7.0.15 beside it: a sorted set of 200,000 members of 13 bytes takes 116 bytes of resident memory
+per member, there 234; ZADD, ZINCRBY, ZRANK and ZRANGEBYSCORE with LIMIT on 100,000 members cost half the processor time.
 
 *Invariants.* The first item that an inner node has noted for a child is exactly the first one below it, so that no
 node refers to an entry that has been removed; therefore a removal or insertion at the front of a leaf goes up as far as it is

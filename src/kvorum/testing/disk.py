@@ -1,0 +1,461 @@
+"""A disk in memory that records what was done to it, fails on demand, and knows what a crash may leave behind.
+
+It has the interface of ``kvorum.journal.disk.Disk``; the same tests run over both. Only what changes something, and
+the three fsyncs, are operations with a number: ``fail`` and ``shorten`` name them by it, ``crash_states`` crashes
+after each.
+
+**What is safe.** Content is safe after a successful ``fsync`` or ``fdatasync`` of the file, names after
+``sync_directory`` of their directory (both, if a rename crosses directories). After an fsync that failed, what it
+should have made safe never becomes safe by another one: Linux forgets which pages it could not write.
+
+**What a crash may leave behind**, after each operation, is any combination of
+
+- for each file, what is safe plus a prefix of the appends and truncations since. The last append may moreover be
+  torn: at every byte if it has at most ``SMALL_BYTES``, else at every sector boundary of the file, and one byte
+  from its start and end;
+- for the names, what is safe plus any subset of the changes since, in their order: a rename may be lost and a later
+  one kept. A file without a name is gone, and so is what is in a directory that is gone.
+
+**Bounds**, so that the number of states stays finite and the same in every run: prefixes beyond ``MOST_PREFIXES``
+operations of a file are thinned out in the middle; more than ``MOST_FREE_CHANGES`` changes of names give all
+prefixes, all but one, and single ones; and where the combinations after one operation are more than
+``MOST_COMBINATIONS``, each part varies alone, with all others safe only, and with all others complete.
+
+Equal states come again after later operations, since more has been promised by then; ``CrashState.key`` is for
+remembering what recovery made of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kvorum.journal.disk import Buffer, DiskError, DiskFile, FileView, disk_error
+
+SMALL_BYTES = 256
+SECTOR_BYTES = 512
+MOST_TEARS = 64
+MOST_PREFIXES = 64
+MOST_FREE_CHANGES = 6
+MOST_COMBINATIONS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something that was done, or tried. ``target`` is the new name of a rename, ``data`` what an append wrote,
+    ``size`` that of a truncation."""
+
+    name: str
+    path: str
+    target: str = ""
+    data: bytes = b""
+    size: int = 0
+    inode: int = -1
+    error: int = 0
+
+    def __str__(self) -> str:
+        words = [self.name, self.path]
+        if self.target:
+            words.append(f"to {self.target}")
+        if self.name == "append":
+            words.append(f"{len(self.data)} bytes")
+        if self.name == "truncate":
+            words.append(f"to {self.size} bytes")
+        if self.error:
+            words.append(f"fails with {errno.errorcode.get(self.error, self.error)}")
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class CrashState:
+    """What is found after a crash that followed ``after`` operations; ``what`` says how it came about."""
+
+    after: int
+    files: Mapping[str, bytes]
+    directories: frozenset[str]
+    what: str
+
+    @property
+    def key(self) -> tuple[frozenset[tuple[str, bytes]], frozenset[str]]:
+        """Equal for states in which the same is found."""
+        return frozenset(self.files.items()), self.directories
+
+    def disk(self) -> FakeDisk:
+        """A disk on which exactly this is found, and safe."""
+        return FakeDisk(self.directories, self.files)
+
+
+class FakeDisk:
+    """Files in memory. ``capacity`` is the space for all of them, None for endless; ``unreadable`` maps paths to
+    the errno of opening and reading them; ``operations`` is what was done."""
+
+    def __init__(
+        self,
+        directories: Iterable[str] = ("/", "/data"),
+        files: Mapping[str, bytes] | None = None,
+        capacity: int | None = None,
+    ) -> None:
+        self.capacity = capacity
+        self.unreadable: dict[str, int] = {}
+        self.operations: list[Operation] = []
+        self._directories = set(directories)
+        self._contents: list[bytearray] = []
+        self._names: dict[str, int] = {}
+        self._open: dict[int, DiskFile] = {}
+        self._inodes: dict[int, int] = {}
+        self._failures: dict[int, int] = {}
+        self._short: dict[int, int] = {}
+        for path, content in (files or {}).items():
+            self._names[path] = len(self._contents)
+            self._contents.append(bytearray(content))
+        self._first_directories = frozenset(self._directories)
+        self._first_names = dict(self._names)
+        self._first_contents = [bytes(content) for content in self._contents]
+
+    # What tests do.
+
+    def fail(self, number: int, error: int, count: int = 1) -> None:
+        """Operation ``number``, from 0, and the following ones, ``count`` in all, fail with this errno and without
+        effect."""
+        self._failures.update(dict.fromkeys(range(number, number + count), error))
+
+    def shorten(self, number: int, written: int) -> None:
+        """Operation ``number``, if it is an append, writes no more than so many bytes."""
+        self._short[number] = written
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Everything there is, as the running program sees it."""
+        return {path: bytes(self._contents[inode]) for path, inode in sorted(self._names.items())}
+
+    @property
+    def open_files(self) -> list[str]:
+        """Paths under which the files that are open were opened."""
+        return sorted(file.path for file in self._open.values())
+
+    def crash_states(self) -> Iterator[CrashState]:
+        """What a crash may leave behind, after none and after each of the operations so far."""
+        safety = _Safety(self._first_directories, self._first_names, self._first_contents)
+        yield from safety.states(0, "before the first operation")
+        for number, operation in enumerate(self.operations, 1):
+            safety.apply(operation)
+            yield from safety.states(number, str(operation))
+
+    # What the journal does.
+
+    def create(self, path: str, replace: bool = False) -> DiskFile:
+        if path in self._directories:
+            raise disk_error("create", path, errno.EISDIR)
+        if path in self._names and not replace:
+            raise disk_error("create", path, errno.EEXIST)
+        self._need_directory("create", path)
+        if path in self._names:
+            self._record(Operation("truncate", path, inode=self._names[path]), "create")
+            self._contents[self._names[path]].clear()
+            return self._opened(path)
+        self._record(Operation("create", path, inode=len(self._contents)), "create")
+        self._names[path] = len(self._contents)
+        self._contents.append(bytearray())
+        return self._opened(path)
+
+    def open_append(self, path: str) -> DiskFile:
+        self._need_file("open", path)
+        return self._opened(path)
+
+    def append(self, file: DiskFile, *parts: Buffer) -> int:
+        inode = self._inode(file)
+        data = b"".join(parts)
+        room = self._short.get(len(self.operations), len(data))
+        if self.capacity is not None:
+            free = self.capacity - self._used_bytes()
+            if free <= 0 and data:
+                self._failures.setdefault(len(self.operations), errno.ENOSPC)
+            room = min(room, max(free, 0))
+        self._record(Operation("append", file.path, data=data[:room], inode=inode), "write")
+        self._contents[inode] += data[:room]
+        return len(data[:room])
+
+    def fsync(self, file: DiskFile) -> None:
+        self._record(Operation("fsync", file.path, inode=self._inode(file)), "fsync")
+
+    def fdatasync(self, file: DiskFile) -> None:
+        self._record(Operation("fdatasync", file.path, inode=self._inode(file)), "fsync")
+
+    def truncate(self, file: DiskFile, size: int) -> None:
+        inode = self._inode(file)
+        self._record(Operation("truncate", file.path, size=size, inode=inode), "truncate")
+        _resize(self._contents[inode], size)
+
+    def close(self, file: DiskFile) -> None:
+        self._inode(file)
+        del self._open[id(file)], self._inodes[id(file)]
+
+    def rename(self, source: str, target: str) -> None:
+        operation = f"rename to {target}"
+        self._need_file(operation, source)
+        self._need_directory(operation, target)
+        inode = self._names[source]
+        self._record(Operation("rename", source, target, inode=inode), operation)
+        del self._names[source]
+        self._names[target] = inode
+
+    def unlink(self, path: str) -> None:
+        self._need_file("remove", path)
+        self._record(Operation("unlink", path), "remove")
+        del self._names[path]
+
+    def make_directory(self, path: str) -> None:
+        if path in self._names:
+            raise disk_error("create directory", path, errno.EEXIST)
+        self._need_directory("create directory", path)
+        if path not in self._directories:
+            self._record(Operation("make_directory", path), "create directory")
+            self._directories.add(path)
+
+    def sync_directory(self, path: str) -> None:
+        if path not in self._directories:
+            raise disk_error("fsync directory", path, errno.ENOENT)
+        self._record(Operation("sync_directory", path), "fsync directory")
+
+    def list_directory(self, path: str) -> list[str]:
+        if path not in self._directories:
+            raise disk_error("list", path, errno.ENOTDIR if path in self._names else errno.ENOENT)
+        everything = {*self._names, *self._directories} - {"/"}
+        return sorted(posixpath.basename(name) for name in everything if posixpath.dirname(name) == path)
+
+    def exists(self, path: str) -> bool:
+        return path in self._names or path in self._directories
+
+    def size(self, path: str) -> int:
+        self._need_file("look at", path)
+        return len(self._contents[self._names[path]])
+
+    def read(self, path: str) -> bytes:
+        self._need_file("read", path)
+        return bytes(self._contents[self._names[path]])
+
+    def view(self, path: str) -> FileView:
+        return FileView(self.read(path))
+
+    def free_bytes(self, path: str) -> int:
+        if not self.exists(path):
+            raise disk_error("ask for free space in", path, errno.ENOENT)
+        return max((1 << 40 if self.capacity is None else self.capacity) - self._used_bytes(), 0)
+
+    def _used_bytes(self) -> int:
+        held = {*self._names.values(), *self._inodes.values()}
+        return sum(len(self._contents[inode]) for inode in held)
+
+    def _opened(self, path: str) -> DiskFile:
+        file = DiskFile(path, -1)
+        self._open[id(file)] = file
+        self._inodes[id(file)] = self._names[path]
+        return file
+
+    def _inode(self, file: DiskFile) -> int:
+        assert id(file) in self._inodes, f"{file.path} is not open"
+        return self._inodes[id(file)]
+
+    def _need_file(self, operation: str, path: str) -> None:
+        if path in self.unreadable:
+            raise disk_error(operation, path, self.unreadable[path])
+        if path not in self._names:
+            raise disk_error(operation, path, errno.EISDIR if path in self._directories else errno.ENOENT)
+
+    def _need_directory(self, operation: str, path: str) -> None:
+        if posixpath.dirname(path) not in self._directories:
+            raise disk_error(operation, path, errno.ENOENT)
+
+    def _record(self, operation: Operation, name: str) -> None:
+        """Note it; raise what it is to fail with."""
+        error = self._failures.get(len(self.operations), 0)
+        if error:
+            self.operations.append(
+                Operation(operation.name, operation.path, operation.target, inode=operation.inode, error=error)
+            )
+            raise disk_error(name, operation.path, error)
+        self.operations.append(operation)
+
+
+@dataclass(slots=True)
+class _Content:
+    """A file: what is safe of it, and what was done since. After a failed fsync nothing more becomes safe."""
+
+    safe: bytes = b""
+    pending: list[Operation] = field(default_factory=list)
+    given_up: bool = False
+
+    def variants(self) -> list[bytes]:
+        """What a crash may make of it, the safe one first and the complete one last."""
+        found = [self.safe]
+        for operation in self.pending:
+            content = bytearray(found[-1])
+            if operation.name == "append":
+                content += operation.data
+            else:
+                _resize(content, operation.size)
+            found.append(bytes(content))
+        torn: list[bytes] = []
+        if self.pending and self.pending[-1].name == "append":
+            before, data = found[-2], self.pending[-1].data
+            torn = [before + data[:size] for size in _tears(len(before), len(data))]
+        if len(found) > MOST_PREFIXES:
+            found = found[: MOST_PREFIXES // 2] + found[-MOST_PREFIXES // 2 :]
+        return list(dict.fromkeys([*found[:-1], *torn, found[-1]]))
+
+
+@dataclass(slots=True)
+class _Change:
+    """A change of names that is not safe before these directories are."""
+
+    operation: Operation
+    unsafe: set[str]
+
+
+class _Safety:
+    """What is safe and what is not yet, while the operations are gone through again."""
+
+    def __init__(self, directories: frozenset[str], names: dict[str, int], contents: Sequence[bytes]) -> None:
+        self.directories = set(directories)
+        self.names = dict(names)
+        self.contents = {inode: _Content(content) for inode, content in enumerate(contents)}
+        self.changes: list[_Change] = []
+
+    def apply(self, operation: Operation) -> None:
+        """Go through one operation."""
+        name = operation.name
+        if name in ("fsync", "fdatasync"):
+            self._fsync(self.contents[operation.inode], failed=bool(operation.error))
+        elif operation.error:
+            return
+        elif name in ("append", "truncate"):
+            self.contents[operation.inode].pending.append(operation)
+        elif name == "sync_directory":
+            self._sync_directory(operation.path)
+        else:
+            if name == "create":
+                self.contents[operation.inode] = _Content()
+            places = {posixpath.dirname(operation.path)}
+            if operation.target:
+                places.add(posixpath.dirname(operation.target))
+            self.changes.append(_Change(operation, places))
+
+    @staticmethod
+    def _fsync(content: _Content, failed: bool) -> None:
+        content.given_up |= failed and bool(content.pending)
+        if not failed and not content.given_up:
+            content.safe = _last(content)
+            content.pending.clear()
+
+    def _sync_directory(self, path: str) -> None:
+        for change in self.changes:
+            change.unsafe.discard(path)
+            if not change.unsafe:
+                _change(change.operation, self.names, self.directories)
+        self.changes = [change for change in self.changes if change.unsafe]
+
+    def states(self, after: int, what: str) -> Iterator[CrashState]:
+        """All states that a crash at this moment may leave behind, each once."""
+        seen = set()
+        for chosen, contents in self._combinations():
+            names, directories = dict(self.names), set(self.directories)
+            for change in chosen:
+                _change(change.operation, names, directories)
+            # A directory that is gone takes with it what it held.
+            kept = frozenset(one for one in directories if _reachable(one, directories))
+            files = {path: contents[inode] for path, inode in names.items() if posixpath.dirname(path) in kept}
+            state = CrashState(after, files, kept, what)
+            if state.key not in seen:
+                seen.add(state.key)
+                yield state
+
+    def _combinations(self) -> Iterator[tuple[Sequence[_Change], dict[int, bytes]]]:
+        named = {*self.names.values(), *(change.operation.inode for change in self.changes)}
+        inodes = sorted(named & set(self.contents))
+        choices = [self.contents[inode].variants() for inode in inodes]
+        subsets = _subsets(self.changes)
+        count = len(subsets)
+        for variants in choices:
+            count *= len(variants)
+        if count <= MOST_COMBINATIONS:
+            for chosen in subsets:
+                for contents in itertools.product(*choices):
+                    yield chosen, dict(zip(inodes, contents, strict=True))
+            return
+        for pick in (0, -1):
+            base = [variants[pick] for variants in choices]
+            for chosen in subsets:
+                yield chosen, dict(zip(inodes, base, strict=True))
+            for position, variants in enumerate(choices):
+                for variant in variants:
+                    varied = [*base[:position], variant, *base[position + 1 :]]
+                    yield subsets[pick], dict(zip(inodes, varied, strict=True))
+
+
+def _last(content: _Content) -> bytes:
+    found = bytearray(content.safe)
+    for operation in content.pending:
+        if operation.name == "append":
+            found += operation.data
+        else:
+            _resize(found, operation.size)
+    return bytes(found)
+
+
+def _resize(content: bytearray, size: int) -> None:
+    del content[size:]
+    content += bytes(size - len(content))
+
+
+def _tears(offset: int, size: int) -> list[int]:
+    """How much of an append of so many bytes may have been written, at this offset of the file; neither nothing nor
+    all."""
+    if size <= SMALL_BYTES:
+        return list(range(1, size))
+    sectors = [
+        boundary - offset for boundary in range(offset // SECTOR_BYTES * SECTOR_BYTES, offset + size, SECTOR_BYTES)
+    ]
+    inside = [cut for cut in sectors if 1 < cut < size - 1]
+    if len(inside) > MOST_TEARS:
+        inside = inside[: MOST_TEARS // 2] + inside[-MOST_TEARS // 2 :]
+    return [1, *inside, size - 1]
+
+
+def _subsets(changes: Sequence[_Change]) -> list[list[_Change]]:
+    """Which changes may be kept, none first and all last."""
+    if len(changes) <= MOST_FREE_CHANGES:
+        sizes = range(len(changes) + 1)
+        return [list(chosen) for size in sizes for chosen in itertools.combinations(changes, size)]
+    alone = [[change] for change in changes]
+    prefixes = [list(changes[:size]) for size in range(len(changes))]
+    without_one = [[*changes[:position], *changes[position + 1 :]] for position in range(len(changes))]
+    return [*prefixes, *alone, *without_one, list(changes)]
+
+
+def _change(operation: Operation, names: dict[str, int], directories: set[str]) -> None:
+    """Do to names on disk what the operation did, as far as what it needs is there."""
+    if operation.name == "create":
+        names[operation.path] = operation.inode
+    elif operation.name == "make_directory":
+        directories.add(operation.path)
+    elif operation.name == "unlink":
+        names.pop(operation.path, None)
+    else:
+        assert operation.name == "rename"
+        if names.get(operation.path) == operation.inode:
+            del names[operation.path]
+        names[operation.target] = operation.inode
+
+
+def _reachable(path: str, directories: set[str]) -> bool:
+    while path != posixpath.dirname(path):
+        if path not in directories:
+            return False
+        path = posixpath.dirname(path)
+    return True
+
+
+__all__ = ["CrashState", "DiskError", "FakeDisk", "Operation"]

@@ -1,0 +1,98 @@
+"""Coverage-guided fuzzing of the journal: ``python tests/fuzz/fuzz_journal.py [libFuzzer options] [corpus folder]``.
+
+An input is one byte that chooses, and then content: as it is, in place of a piece of a good file, or after such a
+file. Whatever it is: both twins of the reader find the same records; records lie one after the other inside of the
+file; cut off where it is torn, the file reads the same without the damage; and a file of which all was safe is
+never called torn. The same bytes as a manifest are refused by ``ManifestError``, or mean the same when they are
+written again.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+import atheris
+
+from kvorum.journal import entries as compiled
+from kvorum.journal import manifest as manifests
+from kvorum.journal.records import Damage
+from kvorum.testing.twins import load_plain
+
+plain = load_plain("kvorum.journal.entries")
+BODY = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2\r\n\r\n\r\n"
+FIRST = compiled.select(3) + compiled.annotation(1, 1, 1_700_000_000_000, 3, BODY) + BODY
+GOOD = (
+    FIRST
+    + compiled.durable(1, len(FIRST))
+    + compiled.annotation(2, 1, 1_700_000_000_001, 3, BODY * 2)
+    + BODY * 2
+    + compiled.annotation(3, 2, 1_700_000_000_002, 3, b"")
+)
+PLAIN = b"#TS:1700000000\r\n" + b"*1\r\n$5\r\nMULTI\r\n" + BODY + b"*1\r\n$4\r\nEXEC\r\n" + BODY
+AS_IT_IS, AFTERWARDS = 0xF0, 0xE0
+
+
+def make(data: bytes) -> bytes:
+    """The file that an input stands for."""
+    choice, content = data[0], data[1:]
+    base = GOOD if choice & 1 else PLAIN
+    if choice >= AS_IT_IS or not content:
+        return content
+    if choice >= AFTERWARDS:
+        return base + content
+    at = content[0] * len(base) // 256
+    return base[:at] + content[1:] + base[at + (len(content) - 1 if choice & 2 else choice >> 2 & 7) :]
+
+
+def check_entries(text: bytes) -> None:
+    records: list[Any] = list(compiled.read_records(text, "f"))
+    assert records == list(plain.read_records(text, "f"))
+    at = 0
+    for record in records:
+        if isinstance(record, Damage):
+            assert 0 <= record.offset <= len(text)
+            assert record.offset + record.bytes_after == len(text)
+        else:
+            assert at <= record.start < record.end <= len(text)
+            at = record.end
+    if records and isinstance(records[-1], Damage):
+        if records[-1].torn:
+            assert list(compiled.read_records(text[: records[-1].offset], "f")) == records[:-1]
+        safe = list(compiled.read_records(text, "f", durable_offset=len(text)))
+        assert isinstance(safe[-1], Damage)
+        assert not safe[-1].torn
+
+
+def check_manifest(text: bytes) -> None:
+    try:
+        found = manifests.parse_manifest(text, "m")
+    except manifests.ManifestError:
+        return
+    assert manifests.parse_manifest(manifests.format_manifest(found), "m") == replace(found, checked=True)
+
+
+def check(data: bytes) -> None:
+    """One input."""
+    if data:
+        check_entries(make(data))
+        check_manifest(data)
+
+
+def main() -> None:
+    """Fuzz until an option of libFuzzer ends it."""
+    for module in (plain, manifests):
+        for thing in list(vars(module).values()):
+            if isinstance(thing, type) and thing.__module__ == module.__name__ and thing.__name__ == "EntryReader":
+                for name, function in list(vars(thing).items()):
+                    if hasattr(function, "__code__"):
+                        setattr(thing, name, atheris.instrument_func(function))
+            elif hasattr(thing, "__code__") and thing.__module__ == module.__name__:
+                setattr(module, thing.__name__, atheris.instrument_func(thing))
+    atheris.Setup(sys.argv, check)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
