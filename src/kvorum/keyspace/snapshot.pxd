@@ -8,9 +8,10 @@ is called, a Python method; a database may come several times, always with its c
   cannot be taken apart.
 - ``collection``: a big Hash, Set, SortedSet or List, which comes in parts. Key, expiry and clock, and the *type* of the value,
   are those of the Entry (valid during the call only); its content is not to be looked at, for it may have changed already.
-  What is returned gets exactly ``parts`` parts, each valid during its call only, and at last ``finish``, which is when the
-  record has to go to where the others go. Until then other records and other collections come in between, also of other
-  databases: so parts have to be gathered beside. ``finish`` comes with the right database selected.
+  What is returned gets exactly ``parts`` parts, each valid during its call only. Other records and other collections come in
+  between, also of other databases: so parts have to be gathered beside. Then comes ``finish``, the database selected: the
+  record has to go to where the others go, about so many bytes of it, and again until it says that it is done. ``entry``,
+  ``select`` and parts of other collections may still come in between (of what changes), ``finish`` of others does not.
 
 A sink that raises ends the snapshot; what it raised comes out of the next ``Snapshot.step``.
 """
@@ -33,7 +34,7 @@ cdef class Parts:               # of one collection
     cdef int member(self, Entry* member) except -1
     # Of a List, in order: a listpack, or (plain) one element as it is, which may be of any size.
     cdef int leaf(self, const unsigned char* data, size_t size, bint plain) except -1
-    cdef int finish(self) except -1
+    cdef bint finish(self, long long budget_bytes) except -1
 
 
 cdef class SnapshotSink:
@@ -49,6 +50,7 @@ cdef class Held:                # a value that left the table, or will change, b
     cdef int origin
     cdef Parts parts            # None: not begun, or not taken apart
     cdef bint done
+    cdef bint finishing
     cdef uint64_t left          # parts to come
     cdef Members* members       # of a Hash, Set or SortedSet that was begun
     cdef MemberKeeper member_keeper

@@ -99,7 +99,7 @@ cdef class Parts:
     cdef int leaf(self, const unsigned char* data, size_t size, bint plain) except -1:
         raise NotImplementedError
 
-    cdef int finish(self) except -1:
+    cdef bint finish(self, long long budget_bytes) except -1:
         raise NotImplementedError
 
 
@@ -159,9 +159,9 @@ cdef class Rebuilt(Parts):
             self.made.push_packed(text)
         return 0
 
-    cdef int finish(self) except -1:
+    cdef bint finish(self, long long budget_bytes) except -1:
         self.sink.value(self.key, self.made, self.expire_ms, self.clock)
-        return 0
+        return True
 
 
 cdef Commons commons_of(object value):
@@ -300,11 +300,13 @@ cdef class Held:
             cost = self.advance_members(budget)
         elif self.leaves != NULL:
             cost = self.advance_leaves(budget)
-        if not self.done and self.left == 0:
+        if self.done or self.left > 0 or cost >= budget:
+            return cost
+        if not self.finishing:
+            self.finishing = True
             self.snapshot.select(self.origin)
-            self.parts.finish()
-            self.done = True
-        return cost
+        self.done = self.parts.finish((budget - cost) * BYTES_PER_WORK)
+        return cost + 1 if self.done else budget
 
     cdef long long advance_members(self, long long budget) except -1:
         cdef MemberWalk walk

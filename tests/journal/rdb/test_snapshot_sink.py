@@ -59,7 +59,7 @@ def change(keyspace: Keyspace, turn: int) -> None:
         value.add(b"member%d" % turn, -1.0)
         database.remeasure(value)
         database.append(b"long", b"more")
-        database.set_object(b"small", value_of(keyspace, [b"a", b"b"]))
+        database.put_value(b"small", value_of(keyspace, [b"a", b"b"]))
 
 
 @pytest.mark.parametrize("twin", list(TWINS))

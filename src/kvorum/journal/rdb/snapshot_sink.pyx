@@ -1,5 +1,9 @@
 # cython: wraparound=False, cdivision=True
-"""Snapshots into RDB files: see ``snapshot_sink.py``."""
+"""Snapshots into RDB files: see ``snapshot_sink.py``.
+
+The record of a big collection goes into the file some blocks at a time. Records of what changes meanwhile are put into another
+buffer, which stands in for the writer's own, and go after it.
+"""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 
@@ -22,6 +26,9 @@ cdef enum:
     PLAIN_NODE = 1
     PACKED_NODE = 2
     PLAIN_FROM = 1 << 30        # bytes: elements from here on are no listpack
+    PIECE_BYTES = 1 << 16
+
+cdef Py_ssize_t UNLIMITED = 0x7FFFFFFFFFFFFFFF
 
 
 cdef inline Span span_at(const char* data, Py_ssize_t size) noexcept:
@@ -59,13 +66,23 @@ cdef class FileParts(Parts):
         finally:
             lp_free(filled)
 
-    cdef int finish(self) except -1:
-        self.writer.head_of(
-            self.kind, span_at(PyBytes_AS_STRING(self.key), PyBytes_GET_SIZE(self.key)), self.expire_ms, self.clock
-        )
-        self.writer.out.append(self.out.buffer, self.out.size)
+    cdef bint finish(self, long long budget_bytes) except -1:
+        cdef Py_ssize_t size
+        if self.passed == 0:
+            self.writer.head_of(
+                self.kind, span_at(PyBytes_AS_STRING(self.key), PyBytes_GET_SIZE(self.key)), self.expire_ms, self.clock
+            )
+            self.sink.divert()
+        while self.passed < self.out.size:
+            if budget_bytes <= 0:
+                return False
+            size = min(self.out.size - self.passed, PIECE_BYTES)
+            self.sink.append(self.out.buffer + self.passed, size)
+            self.passed += size
+            budget_bytes -= size
         self.out = None
-        return self.writer.pass_on()
+        self.sink.rejoin()
+        return True
 
 
 cdef class FileSink(SnapshotSink):
@@ -79,6 +96,35 @@ cdef class FileSink(SnapshotSink):
     def value(self, key, value, expire_ms, clock):
         self.writer.key(key, value, expire_ms, clock)
 
+    cdef int divert(self) except -1:
+        """What the writer writes from now on stands behind what ``append`` adds."""
+        self.file = self.writer.out
+        self.block_bytes = self.writer.block_bytes
+        self.writer.out = RdbWriter(self.writer.compress)
+        self.writer.block_bytes = UNLIMITED
+        return 0
+
+    cdef int append(self, const unsigned char* data, Py_ssize_t size) except -1:
+        cdef RdbWriter behind = self.writer.out
+        self.writer.out = self.file
+        self.writer.block_bytes = self.block_bytes
+        try:
+            self.writer.out.append(data, size)
+            self.writer.pass_on()
+        finally:
+            self.file = self.writer.out
+            self.writer.out = behind
+            self.writer.block_bytes = UNLIMITED
+        return 0
+
+    cdef int rejoin(self) except -1:
+        cdef RdbWriter behind = self.writer.out
+        self.writer.out = self.file
+        self.writer.block_bytes = self.block_bytes
+        self.file = None
+        self.writer.out.append(behind.buffer, behind.size)
+        return self.writer.pass_on()
+
     cdef int entry(self, Entry* entry) except -1:
         return self.writer.entry(entry)
 
@@ -88,6 +134,7 @@ cdef class FileSink(SnapshotSink):
         made.kind = (
             HASH if kind is Hash else ZSET_2 if kind is SortedSet else LIST_QUICKLIST_2 if kind is List else SET
         )
+        made.sink = self
         made.writer = self.writer
         made.out = RdbWriter(self.writer.compress)
         made.key = PyBytes_FromStringAndSize(key_of(entry), entry.key_size)
