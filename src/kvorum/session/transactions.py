@@ -53,9 +53,10 @@ class Watches:
         for key in keys:
             self.keyspace.databases[database].expire_if_due(key)
             watched = (database, key)
-            if watched not in session.watched:
+            watchers = self._watchers.setdefault(watched, {})
+            if session not in watchers:
+                watchers[session] = None
                 session.watched.append(watched)
-                self._watchers.setdefault(watched, {})[session] = None
         self.keyspace.observed |= MODIFICATIONS
 
     def forget(self, session: Session) -> None:
