@@ -137,10 +137,13 @@ class BlockedClients:
                 self.keyspace.ready.append((index, key))
 
     def _let_go(self, blocked: Blocked) -> None:
-        """The session goes on with what its client sent meanwhile."""
+        """The session goes on with what its client sent meanwhile, unless it was closed just now for reading too slowly."""
+        if not blocked.waiting:
+            return
+        session = blocked.session
         self._remove(blocked)
-        blocked.session.held_by = None
-        blocked.session.connection.resume()
+        session.held_by = None
+        session.connection.resume()
 
     def _remove(self, blocked: Blocked) -> None:
         blocked.waiting = False
@@ -150,6 +153,9 @@ class BlockedClients:
             del queue[blocked]
             if not queue:
                 del self._queues[place]
+        # It may stand among the deadlines for long, and is not to keep a request or a session alive there.
+        blocked.session = blocked.command = blocked.on_timeout = None  # type: ignore[assignment]
+        blocked.request = blocked.keys = []
         self.count -= 1
         if not self.count:
             self.keyspace.observed &= ~ARRIVALS
