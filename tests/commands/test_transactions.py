@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from kvorum.testing.kvorum_server import KvorumServer
@@ -114,6 +116,30 @@ def test_a_transaction_is_not_interrupted(debuggable_server: KvorumServer) -> No
             assert one.ask(b"INCR", b"counter").value == b"QUEUED"
             assert two.ask(b"GET", b"counter").value is None
         assert [item.integer for item in one.ask(b"EXEC").items] == [1, 2, 3]
+
+
+def test_a_watching_client_that_is_closed_by_the_news_of_an_expiry(debuggable_server: KvorumServer) -> None:
+    """FLUSHALL removes what has expired first; the news are more than a subscriber may have unread."""
+    key = b"k" * 20_000_000
+    with ExitStack() as stack:
+        closed, other, client = (
+            stack.enter_context(Wire(debuggable_server.host, debuggable_server.port)) for _ in range(3)
+        )
+        limits = [b"client-output-buffer-limit", b"pubsub 1mb 0 0"]
+        client.ask(b"CONFIG", b"SET", b"notify-keyspace-events", b"Ex", *limits)
+        client.ask(b"DEBUG", b"SET-ACTIVE-EXPIRE", b"0")
+        closed.ask(b"HELLO", b"3")
+        closed.ask(b"WATCH", b"a")
+        closed.ask(b"SUBSCRIBE", b"__keyevent@0__:expired")
+        client.ask(b"SET", key, b"v")
+        other.ask(b"WATCH", key)
+        other.ask(b"WATCH", b"z")
+        client.ask(b"PEXPIRE", key, b"1")
+        client.ask(b"DEBUG", b"SLEEP", b"0.005")
+        assert client.ask(b"FLUSHALL").value == b"OK"
+        client.ask(b"DEBUG", b"SET-ACTIVE-EXPIRE", b"1")
+        limits = [b"client-output-buffer-limit", b"pubsub 32mb 8mb 60"]
+        client.ask(b"CONFIG", b"SET", b"notify-keyspace-events", b"", *limits)
 
 
 def test_memory_limit(pair: Pair, debuggable_server: KvorumServer, redis_server: RedisServer) -> None:

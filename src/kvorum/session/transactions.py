@@ -84,7 +84,8 @@ class Watches:
         """These databases are about to be emptied or exchanged: keys that are there, or will be, are modified. A key that has
         expired is not there; it goes before it could come in the place of one that a client saw absent."""
         indexes = tuple(databases)
-        for (database, key), sessions in self._watchers.items():
+        # A list, since at the news of an expiry those who read too slowly may be closed.
+        for (database, key), sessions in list(self._watchers.items()):
             if database not in indexes:
                 continue
             for index in indexes:
