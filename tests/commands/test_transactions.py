@@ -177,6 +177,20 @@ def test_a_queue_that_grows_beyond_the_query_buffer_limit(debuggable_server: Kvo
         two.ask(b"CONFIG", b"SET", b"client-query-buffer-limit", b"1gb")
 
 
+def test_a_queue_of_short_commands_counts_as_memory_of_the_client(debuggable_server: KvorumServer) -> None:
+    """Most of what it takes is not in the bytes of the commands."""
+    with (
+        Wire(debuggable_server.host, debuggable_server.port) as one,
+        Wire(debuggable_server.host, debuggable_server.port) as two,
+    ):
+        number = b"%d" % (one.ask(b"CLIENT", b"ID").integer or 0)
+        one.ask(b"MULTI")
+        one.ask_all([(b"PING",)] * 10_000)
+        shown = two.ask(b"CLIENT", b"LIST", b"ID", number).value or b""
+        assert b" multi-mem=40000 " in shown
+        assert 2_000_000 < int(shown.split(b" tot-mem=")[1].split()[0]) < 4_000_000
+
+
 def test_monitor_shows_the_commands_of_a_transaction(
     debuggable_server: KvorumServer, redis_server: RedisServer
 ) -> None:

@@ -18,24 +18,34 @@ if TYPE_CHECKING:
     from kvorum.session.session import Session
 
 WatchedKey = tuple[int, bytes]  # database, key
+# What Python takes for a queued command and for each word of it, besides the bytes of the words.
+COMMAND_BYTES = 200
+WORD_BYTES = 48
 
 
 class Transaction:
     """The commands that wait for EXEC. ``flags``: those of all of them together."""
 
-    __slots__ = ("aborted", "argument_bytes", "commands", "flags")
+    __slots__ = ("aborted", "argument_bytes", "commands", "flags", "words")
 
     def __init__(self) -> None:
         self.commands: list[tuple[Command, list[bytes]]] = []
         self.flags = 0
         self.aborted = False
         self.argument_bytes = 0
+        self.words = 0
 
     def append(self, command: Command, request: list[bytes]) -> None:
         """Queue a command that may be executed."""
         self.commands.append((command, request))
         self.flags |= command.flags
         self.argument_bytes += sum(map(len, request))
+        self.words += len(request)
+
+    @property
+    def kept_bytes(self) -> int:
+        """About what the queue takes."""
+        return self.argument_bytes + len(self.commands) * COMMAND_BYTES + self.words * WORD_BYTES
 
 
 class Watches:
