@@ -103,6 +103,7 @@ SCENES = conversations(
     a> blpop l 0.05 / a< / b: rpush l x / b: llen l
     a> blmove l k left left 0.05 / a< / a> brpoplpush l k 0.05 / a< / a> blmpop 0.05 1 l left / a< / a: ping
     a: blpop l 0.0001 / a: blpop l -0.0001 k 0.01
+    a> blpop l 1e10 / b: rpush l x / a< / a> brpop l 9e15 / b: rpush l x / a<
     a> blpop l 0 / b: rpush k x / a? / b: rpush l x / a< / a: ping
     a: multi / a: blpop l 0 / a: brpop l k 0 / a: blmove l k left left 0 / a: brpoplpush l k 0 / a: blmpop 0 1 l left / a: exec
     a: multi / a: rpush l 1 2 3 4 5 / a: blpop l 0 / a: brpop k l 0 / a: blmove l k left left 0 / a: blmpop 0 1 l left / a: exec

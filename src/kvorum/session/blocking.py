@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from kvorum.session.session import Session
 
 NANOSECONDS = 1_000_000_000
+# 146 years: a client that wants to wait longer waits so long.
+LONGEST_WAIT_NS = 1 << 62
 # Deadlines of clients that are gone stay in the heap until they come up; with more of them than this it is cleaned.
 MOST_STALE_DEADLINES = 1000
 
@@ -77,7 +79,8 @@ class BlockedClients:
             return WRITTEN
         if session.executing:
             return on_timeout
-        deadline_ns = self.server.clock.monotonic_ns() + int(timeout_s * NANOSECONDS) if timeout_s else 0
+        wait_ns = min(int(timeout_s * NANOSECONDS), LONGEST_WAIT_NS)
+        deadline_ns = self.server.clock.monotonic_ns() + wait_ns if timeout_s else 0
         blocked = Blocked(self, call, keys, kind, deadline_ns, on_timeout)
         session.held_by = blocked
         for key in blocked.keys:
