@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 
 import pytest
@@ -140,6 +141,34 @@ def test_a_watching_client_that_is_closed_by_the_news_of_an_expiry(debuggable_se
         client.ask(b"DEBUG", b"SET-ACTIVE-EXPIRE", b"1")
         limits = [b"client-output-buffer-limit", b"pubsub 32mb 8mb 60"]
         client.ask(b"CONFIG", b"SET", b"notify-keyspace-events", b"", *limits)
+
+
+def test_a_client_that_is_closed_on_the_way_to_its_exec(debuggable_server: KvorumServer) -> None:
+    """Room has to be made for EXEC, and the news of the eviction are more than the client may have unread: it is closed, and
+    what it sent last is not executed. Least of all a transaction whose keys were modified."""
+    pubsub_limit, evicted = b"client-output-buffer-limit", b"k" * 20_000_000
+    with ExitStack() as stack:
+        sleeper, client, closed = (
+            stack.enter_context(Wire(debuggable_server.host, debuggable_server.port)) for _ in range(3)
+        )
+        client.ask(b"FLUSHALL")
+        client.ask(b"CONFIG", b"SET", b"notify-keyspace-events", b"Ee", pubsub_limit, b"pubsub 1mb 0 0")
+        client.ask(b"CONFIG", b"SET", b"maxmemory-policy", b"volatile-ttl", b"maxmemory", b"70mb")
+        closed.ask(b"HELLO", b"3")
+        closed.ask(b"SUBSCRIBE", b"__keyevent@0__:evicted")
+        closed.ask_all([(b"WATCH", b"k"), (b"MULTI",), (b"SET", b"executed", b"yes")])
+        client.ask(b"SET", b"k", b"v")
+        client.ask(b"SET", evicted, b"v", b"EX", b"1000")
+        sleeper.send(b"DEBUG", b"SLEEP", b"0.5")  # then the server finds both requests at once, in this order
+        time.sleep(0.1)
+        client.send(b"SETRANGE", b"long", b"60000000", b"x")
+        time.sleep(0.1)
+        closed.send(b"EXEC")
+        client.read()
+        assert [client.ask(b"EXISTS", key).integer for key in (b"executed", evicted)] == [0, 0]
+        client.ask(b"CONFIG", b"SET", b"maxmemory", b"0", b"maxmemory-policy", b"noeviction")
+        client.ask(b"CONFIG", b"SET", b"notify-keyspace-events", b"", pubsub_limit, b"pubsub 32mb 8mb 60")
+        client.ask(b"FLUSHALL")
 
 
 def test_memory_limit(pair: Pair, debuggable_server: KvorumServer, redis_server: RedisServer) -> None:

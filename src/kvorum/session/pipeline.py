@@ -235,8 +235,12 @@ class Pipeline:
             refusal = self._forbidden(session, command)
             if refusal is not None:
                 return self._refuse(session, command, refusal)
-        if self.gates & MEMORY and not self._make_room() and flags & DENYOOM:
-            return self._refuse(session, command, errors.OUT_OF_MEMORY)
+        if self.gates & MEMORY:
+            has_room = self._make_room()
+            if session.closing:
+                return 0  # at the news of what was evicted: it has left, nothing may wait or listen in its name
+            if not has_room and flags & DENYOOM:
+                return self._refuse(session, command, errors.OUT_OF_MEMORY)
         if gates & SUBSCRIBED and session.listening and command.name not in FOR_SUBSCRIBERS:
             return self._refuse(session, command, errors.not_for_subscribers(command.name))
         if self.gates & LOADING and not command.flags & WHILE_LOADING:
