@@ -232,3 +232,23 @@ def test_monitor_shows_the_commands_of_a_transaction(
             lines = [watcher.read().value or b"" for _ in range(5)]
             seen.append([line.split(b"] ", 1)[1] for line in lines])
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("mode", ["SKIP", "OFF"])
+def test_the_late_reply_of_a_client_that_wants_none(
+    mode: str, debuggable_server: KvorumServer, redis_server: RedisServer
+) -> None:
+    for server in (debuggable_server, redis_server):
+        with Wire(server.host, server.port) as waiting, Wire(server.host, server.port) as other:
+            other.ask(b"FLUSHALL")
+            number = waiting.ask(b"CLIENT", b"ID").value or b""
+            waiting.send(b"CLIENT", b"REPLY", mode.encode())
+            waiting.send(b"BLPOP", b"queue", b"0")
+            while b" cmd=blpop " not in (other.ask(b"CLIENT", b"LIST", b"ID", number).value or b""):
+                pass
+            other.ask(b"RPUSH", b"queue", b"item")
+            if mode == "OFF":
+                waiting.send(b"CLIENT", b"REPLY", b"ON")
+                assert waiting.read().value == b"OK"
+            assert waiting.ask(b"PING").value == b"PONG"
+            assert other.ask(b"EXISTS", b"queue").integer == 0

@@ -20,6 +20,7 @@ from kvorum.errors import CommandError
 from kvorum.keyspace.events import ARRIVALS
 from kvorum.keyspace.values import Value
 from kvorum.resp.types import WRITTEN
+from kvorum.session.session import REPLY_OFF, REPLY_SKIP
 
 if TYPE_CHECKING:
     from kvorum.commands.call import Call
@@ -146,6 +147,8 @@ class BlockedClients:
         session = blocked.session
         self._remove(blocked)
         session.held_by = None
+        if session.gates & (REPLY_SKIP | REPLY_OFF):
+            self.server.pipeline.drop_reply(session)
         session.connection.resume()
 
     def _remove(self, blocked: Blocked) -> None:

@@ -268,7 +268,7 @@ class Pipeline:
         session.call.reply.value(QUEUED)
         session.last_command = command
         if session.gates & (REPLY_SKIP | REPLY_OFF):
-            self._drop_reply(session)
+            self.drop_reply(session)
         return 0
 
     def _forbidden(self, session: Session, command: Command) -> bytes | None:
@@ -374,14 +374,14 @@ class Pipeline:
         gates = session.gates
         if gates & NO_TOUCH:
             self.keyspace.no_touch = False
-        if gates & (REPLY_SKIP | REPLY_OFF):
-            self._drop_reply(session)
+        if gates & (REPLY_SKIP | REPLY_OFF) and session.held_by is None:  # else its reply is still to come
+            self.drop_reply(session)
         if gates & TRACKING and not gates & IN_TRANSACTION and not command.name.startswith(b"client|"):
             session.mailbox.tracking.caching = False  # CLIENT CACHING was for this command
         if gates & HAS_MAILBOX:
             session.mailbox.close_command()
 
-    def _drop_reply(self, session: Session) -> None:
+    def drop_reply(self, session: Session) -> None:
         """CLIENT REPLY: forget what was written to nobody."""
         if session.gates & REPLY_SKIP:
             session.gates &= ~REPLY_SKIP
