@@ -155,6 +155,7 @@ class AsyncServer:
     def _client_left(self, session: Session) -> None:
         """Undo what ties a session to the server; it may be in the middle of a command of its own."""
         context = self.context
+        session.closing = True  # a request of it that is on its way is not to be executed any more
         context.clients.pop(session.id, None)
         context.blocking.forget(session)
         context.pipeline.forget(session)

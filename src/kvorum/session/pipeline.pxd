@@ -45,4 +45,4 @@ cdef class Pipeline:
     cdef _observe(self, Session session, Command command)
     @cython.locals(gates=cython.int)
     cdef _after(self, Session session, Command command)
-    cdef _drop_reply(self, Session session)
+    cpdef drop_reply(self, Session session)

@@ -16,7 +16,7 @@ from kvorum.commands.command import Command
 from kvorum.commands.spec import Flag
 from kvorum.errors import CommandError
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_HIDE
-from kvorum.resp.parser import REQUEST
+from kvorum.resp.parser import Status
 from kvorum.resp.types import QUEUED, WRITTEN
 from kvorum.session.session import (
     HAS_MAILBOX,
@@ -54,6 +54,7 @@ FOR_SUBSCRIBERS = frozenset(
 )  # fmt: skip
 
 NEVER_SLOW = 1 << 62
+REQUEST = int(Status.REQUEST)
 HELD = -1
 
 # Plain integers: the operators of IntFlag cost more than the command.
@@ -269,8 +270,12 @@ class Pipeline:
             refusal = self._forbidden(session, command)
             if refusal is not None:
                 return self._refuse(session, command, refusal)
-        if self.gates & MEMORY and not self._make_room() and flags & DENYOOM:
-            return self._refuse(session, command, errors.OUT_OF_MEMORY)
+        if self.gates & MEMORY:
+            has_room = self._make_room()
+            if session.closing:
+                return 0  # at the news of what was evicted: it has left, nothing may wait or listen in its name
+            if not has_room and flags & DENYOOM:
+                return self._refuse(session, command, errors.OUT_OF_MEMORY)
         if self.gates & DISK_FAILED and flags & WRITES:
             return self._refuse(session, command, errors.JOURNAL_NOT_WRITTEN + self.disk_error)
         if gates & SUBSCRIBED and session.listening and command.name not in FOR_SUBSCRIBERS:
@@ -300,7 +305,7 @@ class Pipeline:
         session.call.reply.value(QUEUED)
         session.last_command = command
         if session.gates & (REPLY_SKIP | REPLY_OFF):
-            self._drop_reply(session)
+            self.drop_reply(session)
         return 0
 
     def _forbidden(self, session: Session, command: Command) -> bytes | None:
@@ -406,14 +411,14 @@ class Pipeline:
         gates = session.gates
         if gates & NO_TOUCH:
             self.keyspace.no_touch = False
-        if gates & (REPLY_SKIP | REPLY_OFF):
-            self._drop_reply(session)
+        if gates & (REPLY_SKIP | REPLY_OFF) and session.held_by is None:  # else its reply is still to come
+            self.drop_reply(session)
         if gates & TRACKING and not gates & IN_TRANSACTION and not command.name.startswith(b"client|"):
             session.mailbox.tracking.caching = False  # CLIENT CACHING was for this command
         if gates & HAS_MAILBOX:
             session.mailbox.close_command()
 
-    def _drop_reply(self, session: Session) -> None:
+    def drop_reply(self, session: Session) -> None:
         """CLIENT REPLY: forget what was written to nobody."""
         if session.gates & REPLY_SKIP:
             session.gates &= ~REPLY_SKIP
