@@ -249,6 +249,9 @@ INVALID_CLIENT_ID = b"ERR Invalid client ID"
 CLIENT_ID_NOT_POSITIVE = b"ERR client-id should be greater than 0"
 BAD_PAUSE_MODE = b"ERR CLIENT PAUSE mode must be WRITE or ALL"
 BAD_UNBLOCK_REASON = b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
+# The journal
+JOURNAL_NOT_WRITTEN = b"MISCONF Errors writing to the AOF file: "
+
 # Transactions
 EXEC_WITHOUT_MULTI = b"ERR EXEC without MULTI"
 DISCARD_WITHOUT_MULTI = b"ERR DISCARD without MULTI"

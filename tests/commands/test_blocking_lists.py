@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,9 @@ from kvorum.testing.replication_stream import Effect, ReplicationStream
 from tests.commands.conversation import conversations, encode
 from tests.differential.effects import LoggedEffects
 from tests.differential.wire import Reply, Wire
+
+LONG = 20_000_000  # bytes: so much output that its limit is looked at at once
+PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 
 class Scene:
@@ -98,6 +103,7 @@ SCENES = conversations(
     a> blpop l 0.05 / a< / b: rpush l x / b: llen l
     a> blmove l k left left 0.05 / a< / a> brpoplpush l k 0.05 / a< / a> blmpop 0.05 1 l left / a< / a: ping
     a: blpop l 0.0001 / a: blpop l -0.0001 k 0.01
+    a> blpop l 1e10 / b: rpush l x / a< / a> brpop l 9e15 / b: rpush l x / a<
     a> blpop l 0 / b: rpush k x / a? / b: rpush l x / a< / a: ping
     a: multi / a: blpop l 0 / a: brpop l k 0 / a: blmove l k left left 0 / a: brpoplpush l k 0 / a: blmpop 0 1 l left / a: exec
     a: multi / a: rpush l 1 2 3 4 5 / a: blpop l 0 / a: brpop k l 0 / a: blmove l k left left 0 / a: blmpop 0 1 l left / a: exec
@@ -143,6 +149,43 @@ def test_a_client_that_leaves_is_not_served(scene: Scene, debuggable_server: Kvo
     while scene.blocked_clients():
         pass
     assert scene.play(["a: rpush l x", "a: llen l"])[1] == Reply(b":", b"1")
+
+
+def test_a_client_that_is_closed_while_it_is_served(scene: Scene, debuggable_server: KvorumServer) -> None:
+    """It gets more than it may have unread, and that shows when the event of its own pop follows the reply."""
+    with (
+        Wire(debuggable_server.host, debuggable_server.port) as closed,
+        Wire(debuggable_server.host, debuggable_server.port) as other,
+    ):
+        limit = b"client-output-buffer-limit"
+        other.ask(b"CONFIG", b"SET", b"notify-keyspace-events", b"El", limit, b"pubsub 1mb 0 0")
+        closed.ask(b"HELLO", b"3")
+        closed.ask(b"SUBSCRIBE", b"__keyevent@0__:lpop")
+        closed.send(b"BLPOP", b"l", b"0")
+        while not scene.blocked_clients():
+            pass
+        assert other.ask(b"RPUSH", b"l", b"x" * LONG).integer == 1
+        assert other.ask(b"PING").value == b"PONG"
+        assert not scene.blocked_clients()
+        other.ask(b"CONFIG", b"SET", b"notify-keyspace-events", b"", limit, b"pubsub 32mb 8mb 60")
+    assert scene.play(["b> blpop l 0", "a: rpush l y", "b<"])[0] == Reply(b":", b"1")
+
+
+def test_a_request_goes_with_its_client(scene: Scene, debuggable_server: KvorumServer) -> None:
+    """Its deadline is far away, and stays known until then."""
+
+    def resident_bytes() -> int:
+        return int(Path(f"/proc/{debuggable_server.pid}/statm").read_text().split()[1]) * PAGE_BYTES
+
+    before = resident_bytes()
+    for _ in range(100):
+        with Wire(debuggable_server.host, debuggable_server.port) as leaving:
+            leaving.send(b"BLPOP", b"x" * 1_000_000, b"100000")
+            while not scene.blocked_clients():
+                pass
+        while scene.blocked_clients():
+            pass
+    assert resident_bytes() - before < 50_000_000
 
 
 def test_many_clients_are_served_in_the_order_of_their_arrival(scene: Scene) -> None:

@@ -90,3 +90,8 @@ def test_many_members(pair: Pair) -> None:
         "debug digest-value d", "zinterstore d 2 a b", "debug digest-value d", "zdiffstore d 2 t s", "debug digest-value d",
     ):  # fmt: skip
         pair.ask(line)
+
+
+def test_very_many_options(pair: Pair) -> None:
+    pair.ask("zadd a 1 x")
+    pair.ask_words(b"ZUNION", b"1", b"a", *[b"AGGREGATE", b"SUM"] * 100_000)

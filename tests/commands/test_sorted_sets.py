@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -172,6 +173,18 @@ def test_a_repeated_draw_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPa
     value.add(b"member", 1.0)
     with pytest.raises(CommandError, match="too long"):
         sorted_sets.write_repeated(Writer(), value, 1 << 61, True)
+
+
+def test_a_repeated_draw_of_long_members_is_cut_off_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sorted_sets, "MAX_REPEATED_BYTES", 2_000_000)
+    value = SortedSet(Commons())
+    value.add(b"x" * 1_000_000, 1.0)
+    tracemalloc.start()
+    with pytest.raises(CommandError, match="too long"):
+        sorted_sets.write_repeated(Writer(), value, 1000, False)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 10_000_000
 
 
 def test_a_scan_over_many_members(pair: Pair) -> None:

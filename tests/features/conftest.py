@@ -48,6 +48,18 @@ def cli(redis_cli: str, kvorum_server: KvorumServer, kvorum_client: Any) -> Cli:
     return ask
 
 
+@pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])
+def protocol(request: pytest.FixtureRequest) -> int:
+    version: int = request.param
+    return version
+
+
+@pytest.fixture
+def client(protocol: int, kvorum_server: KvorumServer, kvorum_client: Any, connect: Callable[..., Any]) -> Any:
+    """A redis-py client of the shared server, which has been emptied; a test that uses it runs in both protocols."""
+    return connect(kvorum_server, protocol=protocol)
+
+
 @pytest.fixture(scope="session")
 def javascript_libraries() -> Path:
     """Folder of ioredis and node-redis; the test is skipped, with the reason, where they cannot be had."""

@@ -31,7 +31,7 @@ def test_each_feature_has_a_test_that_exists() -> None:
     for feature, tests in ROWS:
         names = re.findall(r"`([^`]+)`", tests)
         assert names, feature
-        missing = [name for name in names if name != "make bench" and not is_there(name)]
+        missing = [name for name in names if not name.startswith("make ") and not is_there(name)]
         assert missing == [], feature
 
 

@@ -41,6 +41,20 @@ def test_ioredis(javascript_libraries: Path, kvorum_server: KvorumServer, kvorum
     }
 
 
+def test_an_application_with_ioredis(
+    javascript_libraries: Path, kvorum_server: KvorumServer, kvorum_client: Any
+) -> None:
+    assert run_script("ioredis-application.cjs", javascript_libraries, kvorum_server.port) == {
+        "job": ["jobs", "first"],
+        "session": {"user": "ada", "visits": "2"},
+        "board": ["bob", "2.5", "ada", "1"],
+        "tags": ["a", "b", "c"],
+        "transaction": [[None, 1], [None, "second"]],
+        "broken": None,
+        "heard": ["news.*", "news.today", "rain"],
+    }
+
+
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_node_redis(javascript_libraries: Path, kvorum_server: KvorumServer, kvorum_client: Any, protocol: int) -> None:
     result = run_script("node-redis.cjs", javascript_libraries, kvorum_server.port, protocol)

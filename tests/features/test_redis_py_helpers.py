@@ -16,17 +16,6 @@ SECTIONS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])
-def protocol(request: pytest.FixtureRequest) -> int:
-    version: int = request.param
-    return version
-
-
-@pytest.fixture
-def client(protocol: int, kvorum_server: KvorumServer, kvorum_client: Any, connect: Callable[..., Any]) -> Any:
-    return connect(kvorum_server, protocol=protocol)
-
-
 class TestInfo:
     @pytest.mark.parametrize("section", SECTIONS)
     def test_each_section(self, client: Any, section: str) -> None:

@@ -69,6 +69,20 @@ class Raw:
         assert came == data
         del self._buffer[: len(data)]
 
+    def expect_start(self, data: bytes) -> None:
+        """These bytes come next, and stay to be read."""
+        while len(self._buffer) < len(data):
+            self._receive()
+        assert bytes(self._buffer[: len(data)]) == data
+
+    def skip_replies(self) -> None:
+        """Throw away what has been answered to all that was sent; faster than to make replies of it."""
+        marker = b"end of what is skipped"
+        self.request(b"ECHO", marker)
+        while not self._buffer.endswith(marker + b"\r\n"):
+            self._receive()
+        self._buffer.clear()
+
     def _receive(self) -> None:
         data = self.socket.recv(RECEIVE_BYTES)
         if not data:

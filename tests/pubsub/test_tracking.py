@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from kvorum.pubsub.channels import PubSub
-from kvorum.pubsub.tracking import FORGOTTEN_AT_ONCE, Tracking, TrackingClient, overlapping
+from kvorum.pubsub.tracking import FORGOTTEN_AT_ONCE, Tracking, TrackingClient, entangled, overlapping
 from tests.pubsub.clients import Client
 
 
@@ -259,6 +260,21 @@ def test_overlapping_prefixes(
 ) -> None:
     before = world.tracker(1, existing, broadcast=True).mailbox.tracking if existing else None
     assert overlapping(before, new) == found
+
+
+def test_very_many_prefixes(world: World) -> None:
+    prefixes = tuple(b"prefix %05d" % number for number in range(20_000))
+    assert overlapping(None, prefixes) is None
+    client = world.tracker(1, prefixes, broadcast=True).mailbox.tracking
+    assert overlapping(client, (*[b"other " + prefix for prefix in prefixes], b"pre")) == (b"pre", prefixes[0], True)
+
+
+@given(names=st.lists(st.text("ab", max_size=4).map(str.encode), max_size=6))
+def test_entangled_names(names: list[bytes]) -> None:
+    pairs = [(one, other) for at, one in enumerate(names) for other in names[at + 1 :]]
+    assert entangled(names) == {
+        name for pair in pairs for name in pair if pair[0].startswith(pair[1]) or pair[1].startswith(pair[0])
+    }
 
 
 # The limit

@@ -16,6 +16,7 @@ from kvorum.resp.writer cimport Writer
 cdef enum:
     MODIFICATIONS = 1       # see keyspace/events.py
     EVENTS = 2
+    SPARE_WORDS = 64        # after a request that was loaded room for so many more is kept
 
 
 cdef class Call:
@@ -41,12 +42,13 @@ cdef class Call:
         cdef Span* spans
         cdef bytes word
         cdef Py_ssize_t index
-        if len(request) > self.room:
-            spans = <Span*>realloc(self.spans, len(request) * sizeof(Span))
-            if spans == NULL:
+        if len(request) > self.room or len(request) + SPARE_WORDS < self.room:
+            spans = <Span*>realloc(self.spans, (len(request) + 1) * sizeof(Span))
+            if spans != NULL:
+                self.spans = spans
+                self.room = len(request) + 1
+            elif len(request) > self.room:
                 raise MemoryError
-            self.spans = spans
-            self.room = len(request)
         for index in range(len(request)):
             word = request[index]
             self.spans[index].data = PyBytes_AS_STRING(word)

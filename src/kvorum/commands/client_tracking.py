@@ -91,7 +91,7 @@ def check_tracking(call: Call, prefixes: list[bytes], switches: set[bytes]) -> N
     broadcast, opt_in, opt_out = b"bcast" in switches, b"optin" in switches, b"optout" in switches
     if prefixes and not broadcast:
         raise CommandError(errors.PREFIX_WITHOUT_BROADCAST)
-    if before is not None and before.broadcast != broadcast:
+    if before is not None and before.broadcast is not broadcast:
         raise CommandError(errors.SWITCHED_BROADCAST)
     if broadcast and (opt_in or opt_out):
         raise CommandError(errors.OPTIN_WITH_BROADCAST)

@@ -22,6 +22,7 @@ from kvorum.config.options import Allowed
 from kvorum.errors import CommandError
 from kvorum.glob import Glob
 from kvorum.journal.rdb.encoding import RdbWriter
+from kvorum.journal.rdb.payload import dump_payload, load_payload
 from kvorum.journal.rdb.values import write_body
 from kvorum.keyspace.types.list import List
 from kvorum.observe.debug_settings import PACKED_DEFAULT_BYTES, PACKED_LIMIT_BYTES
@@ -467,11 +468,19 @@ def structsize(call: Call, args: list[bytes]) -> bytes:
 # Persistence and crashes
 
 
-@subcommand("RELOAD [MERGE] [NOFLUSH] [NOSAVE]", "Refused: there is no persistence yet.", 0, UNLIMITED)
-def reload(call: Call, args: list[bytes]) -> object:
+@subcommand("RELOAD", "Writes every value in the encoding of RDB, in memory, and reads it back.", 0, UNLIMITED)
+def reload(call: Call, args: list[bytes]) -> Status:
     if any(word.lower() not in (b"merge", b"noflush", b"nosave") for word in args):
         raise CommandError(errors.RELOAD_OPTIONS)
-    raise CommandError(errors.NO_PERSISTENCE)
+    if args:
+        raise CommandError(errors.NO_PERSISTENCE)
+    for database in call.keyspace.databases:
+        for key in [key for keys in database.key_steps(1000) for key in keys]:
+            value = database.peek(key)
+            if value is not None:
+                fresh = load_payload(dump_payload(value), call.keyspace.commons)
+                database.put_value(key, fresh, keep_ttl=True)
+    return OK
 
 
 @subcommand("LOADAOF", "Refused: there is no persistence yet.", 0, UNLIMITED)

@@ -114,13 +114,14 @@ class Request:
         self._read_options(args[key_count + 1 :], options)
 
     def _read_options(self, words: Sequence[bytes], allowed: Sequence[bytes]) -> None:
-        while words:
-            option = words[0].upper()
+        position = 0
+        while position < len(words):
+            option = words[position].upper()
             taken = len(self.sources) + 1 if option == b"WEIGHTS" else 1 if option == b"WITHSCORES" else 2
-            if option not in allowed or len(words) < taken:
+            if option not in allowed or len(words) - position < taken:
                 raise CommandError(errors.SYNTAX)
-            self._read_option(option, words[1:taken])
-            words = words[taken:]
+            self._read_option(option, words[position + 1 : position + taken])
+            position += taken
 
     def _read_option(self, option: bytes, values: Sequence[bytes]) -> None:
         if option == b"WEIGHTS":

@@ -361,10 +361,11 @@ def write_repeated(reply: Writer, value: SortedSet, count: int, with_scores: boo
     """So many members, each drawn from all of them."""
     check_repeats(count)
     limit = reply.pending + MAX_REPEATED_BYTES
+    step = max(min(STEP, MAX_REPEATED_BYTES // value.used_bytes()), 1)  # no more together than the reply may be
     write_head(reply, count, with_scores)
     while count > 0:
-        write_pairs(reply, value.random_pairs(-min(count, STEP)), with_scores)
-        count -= STEP
+        write_pairs(reply, value.random_pairs(-min(count, step)), with_scores)
+        count -= step
         if reply.pending > limit:
             raise CommandError(errors.REPLY_TOO_LONG)
 

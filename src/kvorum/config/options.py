@@ -271,7 +271,6 @@ def _title_template(value: str) -> str | None:
     return None if (filled + rest).strip(" ") else "template format is invalid or contains unknown variables"
 
 
-_NO_JOURNAL = "there is no append-only file yet"
 _NO_SNAPSHOTS = 'snapshots cannot be written yet; use save ""'
 _NO_REPLICATION = "there is no replication yet"
 _NO_CLUSTER = "there is no cluster mode yet"
@@ -503,7 +502,7 @@ class Options:
     rdb_del_sync_files = Boolean(False, "Delete snapshots that only replication needed.", effect=LATER)
     rdb_save_incremental_fsync = Boolean(True, "Write a snapshot to disk as it grows.", effect=LATER)
     appendonly = Boolean(
-        False, "Log every change to the append-only file.", denied_while_loading=True, lacking=_NO_JOURNAL
+        False, "Log every change to the append-only file.", denied_while_loading=True
     )
     appendfilename = Text(
         "appendonly.aof", "First part of the names of its files.", mutable=False, effect=LATER,
@@ -513,7 +512,7 @@ class Options:
         "appendonlydir", "Their directory, within dir.", mutable=False, effect=LATER,
         check=_not_a_path("dirname", "appenddirname"),
     )  # fmt: skip
-    appendfsync = Enumeration(AppendFsync.EVERYSEC, "When that log is forced to disk.", effect=LATER)
+    appendfsync = Enumeration(AppendFsync.EVERYSEC, "When that log is forced to disk.")
     no_appendfsync_on_rewrite = Boolean(False, "Not while it is being compacted.", effect=LATER)
     auto_aof_rewrite_percentage = Integer(100, 0, INT_MAX, "Growth at which it is compacted.", unit="%", effect=LATER)
     auto_aof_rewrite_min_size = Memory(64 * MEBI, 0, LONG_MAX, "Size below which it is not.", effect=LATER)

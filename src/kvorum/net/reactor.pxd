@@ -5,6 +5,7 @@ from kvorum.net.sockets cimport epoll_event
 from kvorum.pubsub.tracking cimport Tracking
 from kvorum.resp.parser cimport Parser, Scratch
 from kvorum.resp.writer cimport Writer
+from kvorum.session.outbox cimport Outbox
 from kvorum.session.pipeline cimport Pipeline
 from kvorum.session.session cimport Session
 
@@ -39,6 +40,10 @@ cdef class Connection(Watched):
     cdef bint pending               # stands in reactor.pending
     cdef readonly bint wants_write  # EPOLLOUT is registered
     cdef long long over_soft_since_ns
+    cdef bint held                  # stands in reactor.held
+    cdef list marks                 # where output begins that needs the log: (sent_bytes by then, position); None: nowhere
+    cdef long long sent_bytes       # in all
+    cdef long long marked_bytes     # of the output, sent or not, so much has been looked at by hold
     cdef Py_ssize_t counted_bytes   # its part of reactor.client_bytes
 
     cdef int count_memory(self) except -1
@@ -46,6 +51,8 @@ cdef class Connection(Watched):
     cdef int process(self) except -1
     cdef int prefetch(self) noexcept
     cdef int flush(self) except -1
+    cdef int hold(self) except -1
+    cdef Py_ssize_t count_allowed(self) except -1
     cdef int mark_dirty(self) except -1
 
 
@@ -67,6 +74,9 @@ cdef class Reactor:
     cdef list listeners
     cdef list dirty                 # connections with output
     cdef list pending               # connections with requests that are still to be executed
+    cdef list held                  # connections with output that waits for the log
+    cdef Outbox outbox
+    cdef long long released_to      # how far the log was safe when they were last looked at
     cdef list graveyard             # closed during this turn: events may still point to them
     cdef Effects effects
     cdef Tracking tracking
@@ -101,6 +111,7 @@ cdef class Reactor:
     cdef int work_pending(self) except -1
     cdef int end_turn(self) except -1
     cdef int let_go(self) except -1
+    cdef int hold_replies(self) except -1
     cdef bint clients_exceed_limit(self) noexcept
     cdef int weigh_clients(self) except -1
     cdef int evict_clients(self) except -1

@@ -85,6 +85,17 @@ cdef Py_ssize_t SESSION_MEMORY = SESSION_BYTES
 cdef int SUBSCRIBER = SUBSCRIBED
 
 
+cdef int cut_vector(iovec* vector, int segments, Py_ssize_t allowed) noexcept:
+    """Leave so many bytes of the pieces; how many pieces these are."""
+    cdef int index
+    for index in range(segments):
+        if <Py_ssize_t>vector[index].iov_len >= allowed:
+            vector[index].iov_len = allowed
+            return index + 1
+        allowed -= vector[index].iov_len
+    return segments
+
+
 cdef class Watched:
     def __init__(self, int fd, int kind):
         self.fd = fd
@@ -274,8 +285,13 @@ cdef class Connection(Watched):
         cdef Py_ssize_t sent
         cdef Py_ssize_t total = 0
         cdef bint was_high = self.writer.pending > OUTPUT_LOW_WATER
-        while self.writer.pending and not self.closed:
+        cdef Py_ssize_t allowed = self.writer.pending
+        if self.marks is not None:
+            allowed = self.count_allowed()      # 0: let_go comes back when the log is safe that far
+        while allowed > 0 and not self.closed:
             segments = self.writer.gather(vector, MAX_VECTOR)
+            if allowed < self.writer.pending:
+                segments = cut_vector(vector, segments, allowed)
             if segments == 1:
                 sent = send(self.fd, vector[0].iov_base, vector[0].iov_len, MSG_NOSIGNAL)
             else:
@@ -293,31 +309,63 @@ cdef class Connection(Watched):
             self.reactor.writes += 1
             self.reactor.bytes_written += sent
             self.writer.consume(sent)
+            self.sent_bytes += sent
             total += sent
+            allowed -= sent
             if total >= MAX_SENT:
                 break
         if self.closed:
             return 0
         if total and self.wants_write:      # who reads, however slowly, is not idle
             self.session.active_ns = self.reactor.clock.monotonic_ns()
-        if self.writer.pending:
+        if allowed > 0:
             if not self.wants_write:
                 self.wants_write = True
                 self.reactor.watch(self, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT)
             self.check_output_limit()
         else:
-            self.over_soft_since_ns = 0
             if self.wants_write:
                 self.wants_write = False
                 self.reactor.watch(self, EPOLL_CTL_MOD, EPOLLIN)
-            if self.session.closing:
-                self.close()
-                return 0
+            if self.writer.pending == 0:
+                self.over_soft_since_ns = 0
+                if self.session.closing:
+                    self.close()
+                    return 0
         if was_high and self.writer.pending <= OUTPUT_LOW_WATER:
             self.mark_pending()
         if self.reactor.counting and not self.closed:
             self.count_memory()
         return 0
+
+    cdef int hold(self) except -1:
+        """What was written since the last time needs the log up to the position that the outbox requires."""
+        cdef long long written = self.sent_bytes + self.writer.pending
+        if self.marks is None:
+            self.marks = []
+            self.marked_bytes = self.sent_bytes
+        if written > self.marked_bytes:
+            self.marks.append((self.marked_bytes, self.reactor.outbox.required))
+            self.marked_bytes = written
+        if not self.held:
+            self.held = True
+            self.reactor.held.append(self)
+        return 0
+
+    cdef Py_ssize_t count_allowed(self) except -1:
+        """How many bytes of the output need nothing that is not safe yet."""
+        cdef long long safe = self.reactor.outbox.safe
+        cdef Py_ssize_t passed = 0
+        for start, position in self.marks:
+            if position > safe:
+                break
+            passed += 1
+        else:
+            self.marks = None
+            return self.writer.pending
+        if passed:
+            del self.marks[:passed]
+        return self.marks[0][0] - self.sent_bytes
 
     def check_output_limit(self):
         """client-output-buffer-limit: close at once above the hard limit, or after a time above the soft one."""
@@ -372,6 +420,8 @@ cdef class Reactor:
         self.dirty = []
         self.pending = []
         self.graveyard = []
+        self.held = []
+        self.outbox = context.outbox
         self.next_id = 1
         self.accepting = True
         self.max_clients = 10000
@@ -666,6 +716,8 @@ cdef class Reactor:
             except Exception:
                 self.context.log.exception("invalidations not sent")
         self.effects.commit()
+        if self.outbox.holding or self.held:
+            self.hold_replies()
         while self.dirty:
             connections = self.dirty
             self.dirty = []
@@ -677,6 +729,30 @@ cdef class Reactor:
                     except Exception as error:
                         connection.give_up(error)
         return 0
+
+    cdef int hold_replies(self) except -1:
+        """Mark what has to wait for the log, and take up again what has waited."""
+        cdef Connection connection
+        cdef list held = self.held
+        if self.outbox.safe < self.outbox.required:
+            for connection in self.dirty:
+                connection.hold()
+        if self.released_to != self.outbox.safe:
+            self.released_to = self.outbox.safe
+            self.held = []
+            for connection in held:
+                connection.held = False
+                if not connection.closed:
+                    connection.mark_dirty()
+                    if connection.marks is not None and connection.marks[-1][1] > self.outbox.safe:
+                        connection.held = True
+                        self.held.append(connection)
+        return 0
+
+    def log_is_safe(self):
+        """The outbox's safe position has moved; also from another thread."""
+        cdef uint64_t one = 1
+        write(self.wake_fd, &one, 8)
 
     cdef bint clients_exceed_limit(self) noexcept:
         return (self.client_limit_bytes > 0

@@ -114,12 +114,12 @@ class Tracking:
         if client.broadcast:
             for prefix in [*client.prefixes, *(prefixes or [b""])]:
                 self.register(client, prefix)
+            self.sort_lengths()
 
     def register(self, client: TrackingClient, prefix: bytes) -> None:
         place = self.prefixes.get(prefix)
         if place is None:
             place = self.prefixes[prefix] = Prefix(prefix)
-            self.sort_lengths()
         place.clients[client.id] = client
         if prefix not in client.prefixes:
             client.prefixes[prefix] = None
@@ -278,11 +278,27 @@ def overlapping(client: TrackingClient | None, prefixes: Sequence[bytes]) -> tup
     """Two prefixes of which one begins with the other, as Redis finds them: a new one and one that the client has
     (True), or two new ones (False)."""
     existing = sorted(client.prefixes) if client is not None else []
+    suspects = entangled([*existing, *prefixes])
     for at, prefix in enumerate(prefixes):
+        if prefix not in suspects:
+            continue
         for other in existing:
             if prefix.startswith(other) or other.startswith(prefix):
                 return prefix, other, True
-        for other in prefixes[at + 1 :]:
+        for other in islice(prefixes, at + 1, None):
             if prefix.startswith(other) or other.startswith(prefix):
                 return prefix, other, False
     return None
+
+
+def entangled(names: Iterable[bytes]) -> set[bytes]:
+    """Those that another one begins with, or that begin with another one. There may be very many: no pairs are tried."""
+    found: set[bytes] = set()
+    beginnings: list[bytes] = []
+    for name in sorted(names):
+        while beginnings and not name.startswith(beginnings[-1]):
+            beginnings.pop()
+        if beginnings:
+            found |= {name, beginnings[-1]}
+        beginnings.append(name)
+    return found

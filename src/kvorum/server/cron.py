@@ -15,6 +15,7 @@ from kvorum.session.pipeline import PAUSED
 
 if TYPE_CHECKING:
     from kvorum.net.reactor import Reactor
+    from kvorum.server.persistence import Persistence
     from kvorum.session.context import ServerContext
 
 FREE_PER_TICK = 20_000  # entries of flushed databases and unlinked values; about 2 ms
@@ -24,9 +25,10 @@ EAGER_TICK_S = 0.001  # while there is more to free
 class Cron:
     """The server's pulse."""
 
-    def __init__(self, context: ServerContext, reactor: Reactor) -> None:
+    def __init__(self, context: ServerContext, reactor: Reactor, persistence: Persistence) -> None:
         self._context = context
         self._reactor = reactor
+        self._persistence = persistence
         self._expiry = ExpiryCycle(context.keyspace)
         self._next_expiry_ns = 0
         context.statistics.watch("expired_time_cap_reached_count", lambda: self._expiry.times_behind)
@@ -84,6 +86,7 @@ class Cron:
         context.statistics.sample(now_ns)
         context.statistics.note_memory(context.memory.used_bytes())
         context.effects.commit()
+        self._persistence.tick(now_ns)
         return again_s
 
     def _each_second(self) -> None:

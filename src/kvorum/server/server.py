@@ -37,6 +37,7 @@ from kvorum.pubsub.notifications import Notifications
 from kvorum.pubsub.tracking import Tracking
 from kvorum.server.cron import Cron
 from kvorum.server.descriptors import allow_clients
+from kvorum.server.persistence import Persistence
 from kvorum.session.blocking import BlockedClients
 from kvorum.session.context import ServerContext
 from kvorum.session.memory import MemoryLimit
@@ -88,7 +89,8 @@ class AsyncServer:
         self.reactor = Reactor(self.context)
         self._listeners = TcpListeners(self.reactor)
         watch_counters(self.context, self.reactor)
-        self._cron = Cron(self.context, self.reactor)
+        self.persistence = Persistence(self.context, self.reactor)
+        self._cron = Cron(self.context, self.reactor, self.persistence)
         self._follow_configuration()
 
     def _compose(self) -> ServerContext:
@@ -153,6 +155,7 @@ class AsyncServer:
     def _client_left(self, session: Session) -> None:
         """Undo what ties a session to the server; it may be in the middle of a command of its own."""
         context = self.context
+        session.closing = True  # a request of it that is on its way is not to be executed any more
         context.clients.pop(session.id, None)
         context.blocking.forget(session)
         context.pipeline.forget(session)
@@ -171,6 +174,7 @@ class AsyncServer:
             (("timeout", "tcp-keepalive", "client-query-buffer-limit", "client-output-buffer-limit",
               "proto-max-bulk-len", "protected-mode", "maxclients"), self._apply_network),
             (("maxmemory", "maxmemory-clients"), self._apply_client_limit),
+            (("appendfsync",), self.persistence.apply_policy),
             (("notify-keyspace-events", "tracking-table-max-keys"), self._apply_messages),
             (("hash-max-listpack-entries", "hash-max-listpack-value", "list-max-listpack-size", "list-compress-depth",
               "set-max-intset-entries", "set-max-listpack-entries", "set-max-listpack-value",
@@ -278,8 +282,10 @@ class AsyncServer:
         self._stopping = asyncio.Event()
         try:
             self._serve(self._loop)
+            await self.persistence.load()
         except BaseException:
             self._cron.stop()
+            self.persistence.close()
             self.reactor.close()
             if self._owns_log:
                 self._log.close()
@@ -328,6 +334,7 @@ class AsyncServer:
         self.reactor.close()
         self._migration.close_all()
         self.context.effects.commit()
+        self.persistence.close()
         if self._unix_path is not None:
             self._remove_socket(self._unix_path)
         if self._stopping is not None:

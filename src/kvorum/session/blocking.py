@@ -20,6 +20,7 @@ from kvorum.errors import CommandError
 from kvorum.keyspace.events import ARRIVALS
 from kvorum.keyspace.values import Value
 from kvorum.resp.types import WRITTEN
+from kvorum.session.session import REPLY_OFF, REPLY_SKIP
 
 if TYPE_CHECKING:
     from kvorum.commands.call import Call
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from kvorum.session.session import Session
 
 NANOSECONDS = 1_000_000_000
+# 146 years: a client that wants to wait longer waits so long.
+LONGEST_WAIT_NS = 1 << 62
 # Deadlines of clients that are gone stay in the heap until they come up; with more of them than this it is cleaned.
 MOST_STALE_DEADLINES = 1000
 
@@ -77,7 +80,8 @@ class BlockedClients:
             return WRITTEN
         if session.executing:
             return on_timeout
-        deadline_ns = self.server.clock.monotonic_ns() + int(timeout_s * NANOSECONDS) if timeout_s else 0
+        wait_ns = min(int(timeout_s * NANOSECONDS), LONGEST_WAIT_NS)
+        deadline_ns = self.server.clock.monotonic_ns() + wait_ns if timeout_s else 0
         blocked = Blocked(self, call, keys, kind, deadline_ns, on_timeout)
         session.held_by = blocked
         for key in blocked.keys:
@@ -137,10 +141,15 @@ class BlockedClients:
                 self.keyspace.ready.append((index, key))
 
     def _let_go(self, blocked: Blocked) -> None:
-        """The session goes on with what its client sent meanwhile."""
+        """The session goes on with what its client sent meanwhile, unless it was closed just now for reading too slowly."""
+        if not blocked.waiting:
+            return
+        session = blocked.session
         self._remove(blocked)
-        blocked.session.held_by = None
-        blocked.session.connection.resume()
+        session.held_by = None
+        if session.gates & (REPLY_SKIP | REPLY_OFF):
+            self.server.pipeline.drop_reply(session)
+        session.connection.resume()
 
     def _remove(self, blocked: Blocked) -> None:
         blocked.waiting = False
@@ -150,6 +159,9 @@ class BlockedClients:
             del queue[blocked]
             if not queue:
                 del self._queues[place]
+        # It may stand among the deadlines for long, and is not to keep a request or a session alive there.
+        blocked.session = blocked.command = blocked.on_timeout = None  # type: ignore[assignment]
+        blocked.request = blocked.keys = []
         self.count -= 1
         if not self.count:
             self.keyspace.observed &= ~ARRIVALS

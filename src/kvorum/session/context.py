@@ -21,6 +21,7 @@ from kvorum.keyspace.table import Keyspace
 from kvorum.observe.debug_settings import DebugSettings
 from kvorum.observe.monitor import stop_monitoring
 from kvorum.pubsub.channels import PubSub
+from kvorum.session.outbox import Outbox
 from kvorum.session.pipeline import LOADING
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class ServerContext:
     make_room: Callable[[], bool] = field(init=False)
     feed_monitors: Callable[[Session], None] = field(init=False)
     client_left: Callable[[Session], None] = field(init=False)
+    outbox: Outbox = field(default_factory=Outbox)
     clients: dict[int, Session] = field(default_factory=dict)
     monitors: set[Session] = field(default_factory=set)
     pubsub: PubSub = field(default_factory=PubSub)

@@ -27,12 +27,16 @@ cdef class Pipeline:
     cdef public long long pause_until_ms
     cdef public bint pause_writes_only
     cdef public list held
+    cdef public bytes disk_error
 
     @cython.locals(call=Call, command=Command, end_ns=cython.longlong, now_ms=cython.longlong)
     cpdef long long run(self, Session session, long long start_ns) except? -2
 
     @cython.locals(call=Call, reply=Writer, mark=cython.Py_ssize_t, end_ns=cython.longlong, failed=cython.bint)
     cdef long long execute(self, Session session, Command command, long long start_ns) except? -2
+
+    @cython.locals(call=Call, command=Command, reply=Writer)
+    cpdef long long apply(self, Session session) except? -2
 
     @cython.locals(gates=cython.int, flags=cython.longlong)
     cdef int _admit(self, Session session, Command command) except -2
@@ -41,4 +45,4 @@ cdef class Pipeline:
     cdef _observe(self, Session session, Command command)
     @cython.locals(gates=cython.int)
     cdef _after(self, Session session, Command command)
-    cdef _drop_reply(self, Session session)
+    cpdef drop_reply(self, Session session)

@@ -16,6 +16,7 @@ from kvorum.commands.command import Command
 from kvorum.commands.spec import Flag
 from kvorum.errors import CommandError
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_HIDE
+from kvorum.resp.parser import Status
 from kvorum.resp.types import QUEUED, WRITTEN
 from kvorum.session.session import (
     HAS_MAILBOX,
@@ -40,6 +41,7 @@ LOADING = 1  # the dataset is being read
 MEMORY = 2  # maxmemory is set
 PAUSED = 4  # CLIENT PAUSE
 MONITORED = 8  # at least one client runs MONITOR
+DISK_FAILED = 16  # the journal cannot be written
 
 HTTP_WORDS = frozenset([b"post", b"host:"])
 
@@ -52,9 +54,11 @@ FOR_SUBSCRIBERS = frozenset(
 )  # fmt: skip
 
 NEVER_SLOW = 1 << 62
+REQUEST = int(Status.REQUEST)
 HELD = -1
 
 # Plain integers: the operators of IntFlag cost more than the command.
+WRITES = int(Flag.WRITE)
 MAY_WRITE = int(Flag.WRITE | Flag.MAY_REPLICATE)
 NO_AUTH = int(Flag.NO_AUTH)
 DENYOOM = int(Flag.DENYOOM)
@@ -85,6 +89,7 @@ class Pipeline:
         self.pause_until_ms = 0
         self.pause_writes_only = False
         self.held: list[Session] = []
+        self.disk_error = b""
         self.set_time()
 
     def set_time(self) -> int:
@@ -199,6 +204,36 @@ class Pipeline:
             session.call.reply.value(CommandError(refusal))
             self.server.statistics.count_error(refusal.split(b" ", 1)[0])
 
+    def apply(self, session: Session) -> int:
+        """Execute every whole request that ``session.parser`` has, as a log says it: no checks, no effects, no replies.
+
+        What stands in MULTI and EXEC is executed like the rest: it is one entry of the log anyway. Returns the number of
+        requests. ``CommandError``: a command is unknown, or fails; who wrote the log did not fail.
+        """
+        call = session.call
+        reply = call.reply
+        count = 0
+        while session.parser.next() == REQUEST:
+            call.begin(session.parser)
+            command = self.index.resolve(call.argv, call.argc)
+            if command is None:
+                raise CommandError(self.registry.unknown(call.args))
+            count += 1
+            if command.name in (b"multi", b"exec"):
+                continue
+            call.command = command
+            try:
+                if command.raw:
+                    result = command.handler(call)  # type: ignore[misc]
+                else:
+                    result = command.handler(call, *command.decoder.decode(call.args))  # type: ignore[misc]
+            finally:
+                call.forget()
+                reply.consume(reply.pending)
+            if type(result) is CommandError:
+                raise result
+        return count
+
     def retry(self, blocked: Blocked, key: bytes) -> None:
         """Execute the command of a client that waits for ``key``, which is there now."""
         session = blocked.session
@@ -235,8 +270,14 @@ class Pipeline:
             refusal = self._forbidden(session, command)
             if refusal is not None:
                 return self._refuse(session, command, refusal)
-        if self.gates & MEMORY and not self._make_room() and flags & DENYOOM:
-            return self._refuse(session, command, errors.OUT_OF_MEMORY)
+        if self.gates & MEMORY:
+            has_room = self._make_room()
+            if session.closing:
+                return 0  # at the news of what was evicted: it has left, nothing may wait or listen in its name
+            if not has_room and flags & DENYOOM:
+                return self._refuse(session, command, errors.OUT_OF_MEMORY)
+        if self.gates & DISK_FAILED and flags & WRITES:
+            return self._refuse(session, command, errors.JOURNAL_NOT_WRITTEN + self.disk_error)
         if gates & SUBSCRIBED and session.listening and command.name not in FOR_SUBSCRIBERS:
             return self._refuse(session, command, errors.not_for_subscribers(command.name))
         if self.gates & LOADING and not command.flags & WHILE_LOADING:
@@ -264,7 +305,7 @@ class Pipeline:
         session.call.reply.value(QUEUED)
         session.last_command = command
         if session.gates & (REPLY_SKIP | REPLY_OFF):
-            self._drop_reply(session)
+            self.drop_reply(session)
         return 0
 
     def _forbidden(self, session: Session, command: Command) -> bytes | None:
@@ -370,14 +411,14 @@ class Pipeline:
         gates = session.gates
         if gates & NO_TOUCH:
             self.keyspace.no_touch = False
-        if gates & (REPLY_SKIP | REPLY_OFF):
-            self._drop_reply(session)
+        if gates & (REPLY_SKIP | REPLY_OFF) and session.held_by is None:  # else its reply is still to come
+            self.drop_reply(session)
         if gates & TRACKING and not gates & IN_TRANSACTION and not command.name.startswith(b"client|"):
             session.mailbox.tracking.caching = False  # CLIENT CACHING was for this command
         if gates & HAS_MAILBOX:
             session.mailbox.close_command()
 
-    def _drop_reply(self, session: Session) -> None:
+    def drop_reply(self, session: Session) -> None:
         """CLIENT REPLY: forget what was written to nobody."""
         if session.gates & REPLY_SKIP:
             session.gates &= ~REPLY_SKIP

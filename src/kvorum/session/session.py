@@ -157,7 +157,7 @@ class Session:
         """About what the client makes the server keep besides its buffers: queued commands, watched keys, subscriptions."""
         size = len(self.watched) * WATCHED_KEY_BYTES
         if self.transaction is not None:
-            size += self.transaction.argument_bytes
+            size += self.transaction.kept_bytes
         if self.mailbox is not None:
             size += self.mailbox.kept_bytes
         return size

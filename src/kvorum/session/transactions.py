@@ -18,24 +18,34 @@ if TYPE_CHECKING:
     from kvorum.session.session import Session
 
 WatchedKey = tuple[int, bytes]  # database, key
+# What Python takes for a queued command and for each word of it, besides the bytes of the words.
+COMMAND_BYTES = 200
+WORD_BYTES = 48
 
 
 class Transaction:
     """The commands that wait for EXEC. ``flags``: those of all of them together."""
 
-    __slots__ = ("aborted", "argument_bytes", "commands", "flags")
+    __slots__ = ("aborted", "argument_bytes", "commands", "flags", "words")
 
     def __init__(self) -> None:
         self.commands: list[tuple[Command, list[bytes]]] = []
         self.flags = 0
         self.aborted = False
         self.argument_bytes = 0
+        self.words = 0
 
     def append(self, command: Command, request: list[bytes]) -> None:
         """Queue a command that may be executed."""
         self.commands.append((command, request))
         self.flags |= command.flags
         self.argument_bytes += sum(map(len, request))
+        self.words += len(request)
+
+    @property
+    def kept_bytes(self) -> int:
+        """About what the queue takes."""
+        return self.argument_bytes + len(self.commands) * COMMAND_BYTES + self.words * WORD_BYTES
 
 
 class Watches:
@@ -53,9 +63,10 @@ class Watches:
         for key in keys:
             self.keyspace.databases[database].expire_if_due(key)
             watched = (database, key)
-            if watched not in session.watched:
+            watchers = self._watchers.setdefault(watched, {})
+            if session not in watchers:
+                watchers[session] = None
                 session.watched.append(watched)
-                self._watchers.setdefault(watched, {})[session] = None
         self.keyspace.observed |= MODIFICATIONS
 
     def forget(self, session: Session) -> None:
@@ -83,7 +94,8 @@ class Watches:
         """These databases are about to be emptied or exchanged: keys that are there, or will be, are modified. A key that has
         expired is not there; it goes before it could come in the place of one that a client saw absent."""
         indexes = tuple(databases)
-        for (database, key), sessions in self._watchers.items():
+        # A list, since at the news of an expiry those who read too slowly may be closed.
+        for (database, key), sessions in list(self._watchers.items()):
             if database not in indexes:
                 continue
             for index in indexes:

@@ -1,0 +1,95 @@
+"""The thread that makes what was written safe: one fsync at a time, for all that has arrived meanwhile.
+
+The event loop notes what it has written and goes on; the thread waits in the system call without the interpreter's
+lock. So a slow disk delays only those who wait for it, and the slower it is the more writes share one fsync.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from kvorum.journal.disk import Disk, DiskError, DiskFile
+
+
+class Flusher:
+    """``safe``: the position up to which everything is on disk. ``durable_index``, ``durable_size``: the same as the last
+    entry, and as the size of the file that is open. ``error``: an fsync failed; nothing is promised any more."""
+
+    def __init__(self, disk: Disk, on_safe: Callable[[], object] | None = None) -> None:
+        self.safe = 0
+        self.durable_index = 0
+        self.durable_size = 0
+        self.error: DiskError | None = None
+        self.busy = False
+        self.count = 0
+        self._disk = disk
+        self._on_safe = on_safe
+        self._file: DiskFile | None = None
+        self._noted = (0, 0, 0)  # index, size, position that have been written
+        self._wanted = False
+        self._closing = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, file: DiskFile, index: int) -> None:
+        """From now on this file is written; everything before is safe."""
+        with self._changed:
+            self._file = file
+            self._noted = (index, 0, self._noted[2])
+            self.durable_index, self.durable_size = index, 0
+
+    def note(self, file: DiskFile, index: int, size: int, position: int) -> None:
+        """So much of the file was written; no fsync is asked for yet."""
+        self._noted = (index, size, position)
+
+    def request(self) -> None:
+        """Make safe what was noted. Returns at once."""
+        with self._changed:
+            self._wanted = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="kvorum-fsync", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def wait(self, position: int) -> None:
+        """Return when this position is safe, or an fsync has failed."""
+        if self.safe < position and self.error is None:
+            self.request()
+            with self._changed:
+                self._changed.wait_for(lambda: self.safe >= position or self.error is not None)
+
+    def close(self) -> None:
+        """End the thread after the fsync that is going on."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._wanted or self._closing)
+                if self._closing and not self._wanted:
+                    return
+                self._wanted = False
+                self.busy = True
+                file, (index, size, position) = self._file, self._noted
+            try:
+                assert file is not None
+                self._disk.fdatasync(file)
+            except DiskError as error:
+                self.error = error
+            with self._changed:
+                self.busy = False
+                self.count += 1
+                if self.error is None:
+                    self.safe = position
+                    if file is self._file:
+                        self.durable_index, self.durable_size = index, size
+                self._changed.notify_all()
+            if self._on_safe is not None:
+                self._on_safe()
+            if self.error is not None:
+                return
