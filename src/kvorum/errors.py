@@ -252,6 +252,14 @@ BAD_UNBLOCK_REASON = b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
 # The journal
 JOURNAL_NOT_WRITTEN = b"MISCONF Errors writing to the AOF file: "
 
+SAVE_IN_PROGRESS = b"ERR Background save already in progress"
+REWRITE_IN_PROGRESS = b"ERR Background append only file rewriting already in progress"
+REWRITE_BEFORE_SAVE = (
+    b"ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a"
+    b" BGSAVE whenever possible."
+)
+NO_APPEND_ONLY_FILE = b"ERR the append-only file is off: CONFIG SET appendonly, or start with --appendonly yes"
+
 # Transactions
 EXEC_WITHOUT_MULTI = b"ERR EXEC without MULTI"
 DISCARD_WITHOUT_MULTI = b"ERR DISCARD without MULTI"

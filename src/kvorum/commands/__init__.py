@@ -29,6 +29,7 @@ MODULES = (
     "migrate",
     "modules",
     "objects",
+    "persistence",
     "pubsub",
     "server",
     "sets",

@@ -44,6 +44,7 @@ from kvorum.commands.spec import (
 from kvorum.errors import CommandError
 from kvorum.glob import Glob
 from kvorum.keyspace.events import GENERIC
+from kvorum.keyspace.table import EXPIRY_IGNORE
 from kvorum.resp.types import OK, Status
 
 KEYS = Group("generic")
@@ -456,7 +457,7 @@ def set_expiry(call: Call, base_ms: int, in_seconds: bool) -> int:
     key = call.arg(1)
     if conditions and not expiry_wanted(conditions, call.db.expire_at_for_write(key), expire_ms):
         return 0
-    if expire_ms <= call.now_ms:
+    if expire_ms <= call.now_ms and call.keyspace.expiry_mode != EXPIRY_IGNORE:  # a log has decided that already
         return remove_expired(call, key)
     if not call.db.write_expiry(call.argv[1], expire_ms):
         return 0

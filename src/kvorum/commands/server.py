@@ -239,9 +239,11 @@ def shutdown(call: Call, args: list[bytes]) -> Status | Marker:
         if len(options) > 1:
             raise CommandError(errors.SYNTAX)
         raise CommandError(errors.NO_SHUTDOWN)
-    if b"save" in options and b"force" not in options:
-        call.server.log.warning("not shutting down: snapshots cannot be written yet; SHUTDOWN NOSAVE ends without one")
-        raise CommandError(errors.SHUTDOWN_FAILED)
+    try:
+        call.server.saving.save_at_the_end(b"save" in options, b"nosave" in options)
+    except CommandError as error:
+        if b"force" not in options:
+            raise CommandError(errors.SHUTDOWN_FAILED) from error
     call.server.request_shutdown()
     call.session.held_by = "shutdown"
     return WRITTEN

@@ -271,7 +271,6 @@ def _title_template(value: str) -> str | None:
     return None if (filled + rest).strip(" ") else "template format is invalid or contains unknown variables"
 
 
-_NO_SNAPSHOTS = 'snapshots cannot be written yet; use save ""'
 _NO_REPLICATION = "there is no replication yet"
 _NO_CLUSTER = "there is no cluster mode yet"
 _NO_TLS = "there are no TLS connections yet"
@@ -414,11 +413,9 @@ class Options:
     shutdown_timeout = Integer(10, 0, INT_MAX, "How long a shutdown waits for replicas.", unit="s", effect=LATER)
     shutdown_on_sigint = Flags(
         ShutdownFlag(0), SHUTDOWN_WORDS, "What SIGINT does.", check=_shutdown_flags,
-        lacking=_NO_SNAPSHOTS, harmless=lambda value: ShutdownFlag.SAVE not in value,
     )  # fmt: skip
     shutdown_on_sigterm = Flags(
         ShutdownFlag(0), SHUTDOWN_WORDS, "What SIGTERM does.", check=_shutdown_flags,
-        lacking=_NO_SNAPSHOTS, harmless=lambda value: ShutdownFlag.SAVE not in value,
     )  # fmt: skip
     daemonize = Boolean(
         False, "Run in the background.", mutable=False,
@@ -490,32 +487,31 @@ class Options:
     dir = Directory(".", "Directory for all files.", protected=True, denied_while_loading=True)
     save = SavePoints(
         (), "When to write a snapshot: after so many seconds if there were so many changes.",
-        lacking=_NO_SNAPSHOTS,
     )  # fmt: skip
     dbfilename = Text(
         "dump.rdb", "Name of the snapshot.", protected=True, check=_not_a_path("filename", "dbfilename", False),
-        synonyms=("dbfile",), effect=LATER,
+        synonyms=("dbfile",),
     )  # fmt: skip
     stop_writes_on_bgsave_error = Boolean(True, "Refuse writes after a snapshot failed.", effect=LATER)
     rdbcompression = Boolean(True, "Compress strings in the payloads of DUMP.")
-    rdbchecksum = Boolean(True, "Put a checksum into snapshots.", mutable=False, effect=LATER)
+    rdbchecksum = Boolean(True, "Put a checksum into snapshots.", mutable=False)
     rdb_del_sync_files = Boolean(False, "Delete snapshots that only replication needed.", effect=LATER)
     rdb_save_incremental_fsync = Boolean(True, "Write a snapshot to disk as it grows.", effect=LATER)
     appendonly = Boolean(
         False, "Log every change to the append-only file.", denied_while_loading=True
     )
     appendfilename = Text(
-        "appendonly.aof", "First part of the names of its files.", mutable=False, effect=LATER,
+        "appendonly.aof", "First part of the names of its files.", mutable=False,
         check=_not_a_path("filename", "appendfilename"),
     )  # fmt: skip
     appenddirname = Text(
-        "appendonlydir", "Their directory, within dir.", mutable=False, effect=LATER,
+        "appendonlydir", "Their directory, within dir.", mutable=False,
         check=_not_a_path("dirname", "appenddirname"),
     )  # fmt: skip
     appendfsync = Enumeration(AppendFsync.EVERYSEC, "When that log is forced to disk.")
     no_appendfsync_on_rewrite = Boolean(False, "Not while it is being compacted.", effect=LATER)
-    auto_aof_rewrite_percentage = Integer(100, 0, INT_MAX, "Growth at which it is compacted.", unit="%", effect=LATER)
-    auto_aof_rewrite_min_size = Memory(64 * MEBI, 0, LONG_MAX, "Size below which it is not.", effect=LATER)
+    auto_aof_rewrite_percentage = Integer(100, 0, INT_MAX, "Growth at which it is compacted.", unit="%")
+    auto_aof_rewrite_min_size = Memory(64 * MEBI, 0, LONG_MAX, "Size below which it is not.")
     aof_load_truncated = Boolean(True, "Start although the log ends in the middle of a command.", effect=LATER)
     aof_use_rdb_preamble = Boolean(True, "Begin a compacted log with a snapshot.", effect=LATER)
     aof_timestamp_enabled = Boolean(False, "Put times into the log.", effect=LATER)

@@ -105,6 +105,7 @@ class Connection(asyncio.Protocol):
         self.accepted: socket.socket | None = None  # until there is a transport
         self.transport: asyncio.Transport | None = None
         self.dirty = False
+        self.required = 0  # the position of the log that its output waits for
         self.pending = False
         self.wants_write = False
         self.reading = True
@@ -391,6 +392,7 @@ class Reactor:
         self.query_buffer_limit = 1 << 30
         self.max_bulk_bytes = 512 << 20
         self.output_limit = self.subscriber_limit = OutputLimit(0, 0, 0)
+        self.held: list[Connection] = []
         self.idle_seconds = 0
         self.keepalive_seconds = 300
         self.protected = False
@@ -463,6 +465,11 @@ class Reactor:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.schedule)
 
+    def log_is_safe(self) -> None:
+        """The outbox's safe position has moved; also from another thread. The compiled twin lets go what a connection was
+        sent before that position; here its output waits as a whole."""
+        self.wake()
+
     def schedule(self) -> None:
         """A round is due when the loop has handed out what is ready now."""
         if self._scheduled is None and self._loop is not None:
@@ -486,10 +493,16 @@ class Reactor:
             except Exception:
                 self.context.log.exception("invalidations not sent")
         self.context.effects.commit()
+        outbox = self.context.outbox
         connections, self.dirty = self.dirty, []
+        if outbox.safe < outbox.required and outbox.holding:
+            for connection in connections:
+                connection.required = outbox.required
+        connections += self.held
+        self.held = [one for one in connections if one.required > outbox.safe and not one.closed]
         for connection in connections:
             connection.dirty = False
-            if not connection.closed:
+            if connection.required <= outbox.safe and not connection.closed:
                 try:
                     connection.flush()
                 except Exception as error:

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from kvorum.config import Config
-from kvorum.config.options import Options
-from kvorum.errors import StartupError
+from kvorum.config.options import Options, ShutdownFlag
+from kvorum.errors import CommandError, StartupError
 from kvorum.net.selector import ReactorLoop
 from kvorum.server.server import AsyncServer
 from kvorum.server.signals import end_at_the_second
@@ -70,10 +70,17 @@ def _heed_signals(server: AsyncServer) -> None:
 
 
 def _end(server: AsyncServer, number: signal.Signals) -> None:
-    # NOSAVE, NOW and FORCE forbid what is not done anyway: there are no snapshots and no replicas to wait for.
+    # NOW says not to wait for replicas, and there are none.
     option = Options.shutdown_on_sigint if number is signal.SIGINT else Options.shutdown_on_sigterm
     how = option.format(server.config[option.name])
     server.context.log.notice("shutting down", signal=number.name, how=how)
+    flags = server.config[option.name]
+    try:
+        server.persistence.saving.save_at_the_end(ShutdownFlag.SAVE in flags, ShutdownFlag.NOSAVE in flags)
+    except CommandError as error:
+        if ShutdownFlag.FORCE not in flags:
+            server.context.log.warning("not shutting down: the snapshot failed", reason=error.message.decode())
+            return
     server.request_shutdown()
 
 

@@ -300,6 +300,7 @@ class AsyncServer:
         config.on_change("bind", self._move_addresses)
         config.on_change("port", self._move_port)
         self.context.info_providers["server"] = lambda: {"tcp_port": self.port, "multiplexing_api": MULTIPLEXING}
+        self.context.info_providers["persistence"] = self.persistence.fields
         self.context.info_providers["clients"] = lambda: {"maxclients": self.reactor.max_clients}
         self.reactor.attach(loop)
         self._cron.start(loop)

@@ -1,0 +1,222 @@
+"""A server with its files: killed, ended, started again; and redis-server in the same directory, before and after."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from kvorum.testing.kvorum_server import KvorumServer, kvorum_command
+from kvorum.testing.redis_server import RedisPrograms, RedisServer
+
+Start = Callable[..., KvorumServer]
+Connect = Callable[..., redis.Redis]
+ALWAYS = ("--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "yes")
+MANIFEST = "appendonlydir/appendonly.aof.manifest"
+
+
+def fill(client: redis.Redis, seed: int = 1) -> None:
+    """Some of everything, with expiries, in two databases; some of it is changed and deleted again."""
+    randomly = random.Random(seed)
+    for number in range(300):
+        key = f"key:{number % 70}"
+        match randomly.randrange(9):
+            case 0:
+                client.set(f"s:{key}", "x" * randomly.randrange(2000))
+            case 1:
+                client.hset(f"h:{key}", mapping={f"field:{n}": n for n in range(randomly.randrange(1, 200))})
+            case 2:
+                client.rpush(f"l:{key}", *(b"item %d" % n for n in range(randomly.randrange(1, 300))))
+            case 3:
+                client.sadd(f"i:{key}", *range(randomly.randrange(1, 700)))
+            case 4:
+                client.zadd(f"z:{key}", {f"member {n}": n / 3 for n in range(randomly.randrange(1, 200))})
+            case 5:
+                client.expire(f"s:{key}", 10_000)
+            case 6:
+                client.spop(f"i:{key}", 3)
+            case 7:
+                client.delete(f"l:{key}")
+            case _:
+                pipeline = client.pipeline()
+                pipeline.incr(f"n:{key}")
+                pipeline.lpush("all", key)
+                pipeline.execute()
+    client.execute_command("SELECT", 5)
+    client.set("elsewhere", "1")
+    client.execute_command("SELECT", 0)
+
+
+def digest(client: redis.Redis) -> bytes:
+    answer: bytes = client.execute_command("DEBUG", "DIGEST")
+    return answer
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_nothing_acknowledged_is_lost(end: str, tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    client = connect(server, single_connection_client=True)
+    fill(client)
+    before = digest(client)
+    if end == "kill":
+        server.process.kill()
+    server.stop()
+    again = connect(start_kvorum(*ALWAYS, directory=tmp_path))
+    assert digest(again) == before
+    assert 0 < again.ttl("s:key:1") <= 10_000 or not again.exists("s:key:1") or again.ttl("s:key:1") == -1
+    assert again.info("persistence")["aof_enabled"] == 1
+
+
+def test_redis_server_goes_on_from_our_directory_and_we_from_its(
+    tmp_path: Path, start_kvorum: Start, connect: Connect, redis_programs: RedisPrograms
+) -> None:
+    ours = start_kvorum(*ALWAYS, directory=tmp_path)
+    client = connect(ours, single_connection_client=True)
+    fill(client)
+    client.bgrewriteaof()
+    while client.info("persistence")["aof_rewrite_in_progress"]:
+        pass
+    client.set("after", "the compaction")
+    before = digest(client)
+    ours.stop()
+    with RedisServer(
+        "--appendonly", "yes", "--dir", str(tmp_path), "--enable-debug-command", "yes", programs=redis_programs
+    ) as theirs:
+        other = connect(theirs, single_connection_client=True)
+        assert digest(other) == before
+        other.set("by", "redis-server")
+        other.rpush("list of redis", *range(100))
+        before = digest(other)
+    assert digest(connect(start_kvorum(*ALWAYS, directory=tmp_path))) == before
+
+
+def test_redis_tools_approve(tmp_path: Path, start_kvorum: Start, connect: Connect, redis_programs: RedisPrograms) -> None:
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    client = connect(server, single_connection_client=True)
+    fill(client)
+    client.save()
+    server.stop()
+    for program, file in (("redis-check-aof", MANIFEST), ("redis-check-rdb", "dump.rdb")):
+        path = redis_programs.server.with_name(program)
+        checked = subprocess.run([path, tmp_path / file], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stdout
+
+
+def test_snapshots(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    """SAVE, BGSAVE and save points; what was not saved is gone after a kill, and SHUTDOWN SAVE keeps everything."""
+    options = ("--enable-debug-command", "yes")
+    server = start_kvorum(*options, directory=tmp_path)
+    client = connect(server, single_connection_client=True)
+    fill(client)
+    began = client.lastsave()
+    assert client.bgsave()
+    while client.info("persistence")["rdb_bgsave_in_progress"]:
+        pass
+    assert client.lastsave() >= began
+    before = digest(client)
+    client.set("late", "1")
+    server.process.kill()
+    server.stop()
+    server = start_kvorum(*options, directory=tmp_path)
+    client = connect(server, single_connection_client=True)
+    assert digest(client) == before
+    client.set("late", "1")
+    with pytest.raises(redis.ConnectionError):
+        client.execute_command("SHUTDOWN", "SAVE")
+    server.stop()
+    server = start_kvorum("--save", "1 1", *options, directory=tmp_path)
+    client = connect(server, single_connection_client=True)
+    assert client.get("late") == b"1"
+    client.set("later", "1")
+    while client.info("persistence")["rdb_changes_since_last_save"]:
+        pass
+    server.process.kill()
+    server.stop()
+    assert connect(start_kvorum(*options, directory=tmp_path)).get("later") == b"1"
+
+
+def test_a_snapshot_becomes_the_base_of_a_new_log(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    server = start_kvorum(directory=tmp_path)
+    connect(server).set("k", "v")
+    connect(server).save()
+    server.stop()
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    assert connect(server).get("k") == b"v"
+    connect(server).set("l", "w")
+    server.process.kill()
+    server.stop()
+    client = connect(start_kvorum(*ALWAYS, directory=tmp_path))
+    assert (client.get("k"), client.get("l")) == (b"v", b"w")
+
+
+def test_a_torn_end_is_cut_off_with_a_warning(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    client = connect(server)
+    client.set("kept", "1")
+    server.process.kill()
+    server.stop()
+    increment = sorted((tmp_path / "appendonlydir").glob("*.incr.aof"))[-1]
+    whole = increment.read_bytes()
+    increment.write_bytes(whole + b"#kvorum 1 2 1 1700000000000 0 1000 00000000\r\n*3\r\n$3\r\nSET\r\n$1\r\nx")
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    assert connect(server).get("kept") == b"1"
+    assert "cut off" in server.process.output
+    assert increment.read_bytes() == whole
+
+
+def test_damage_in_the_middle_stops_the_start_and_changes_nothing(
+    tmp_path: Path, start_kvorum: Start, connect: Connect
+) -> None:
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    client = connect(server)
+    for number in range(20):
+        client.set(f"key:{number}", "value")
+    server.stop()
+    increment = sorted((tmp_path / "appendonlydir").glob("*.incr.aof"))[0]
+    damaged = bytearray(increment.read_bytes())
+    damaged[damaged.index(b"key:7")] ^= 1
+    increment.write_bytes(damaged)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "appendonlydir").iterdir()}
+    ended = subprocess.run(
+        [*kvorum_command(), "server", "--port", "0", "--dir", str(tmp_path), *ALWAYS],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert increment.name in ended.stderr
+    assert "byte" in ended.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "appendonlydir").iterdir()} == files
+
+
+def test_a_missing_file_is_named(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    connect(server).set("k", "v")
+    server.stop()
+    increment = sorted((tmp_path / "appendonlydir").glob("*.incr.aof"))[0]
+    increment.unlink()
+    ended = subprocess.run(
+        [*kvorum_command(), "server", "--port", "0", "--dir", str(tmp_path), *ALWAYS],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert increment.name in ended.stderr
+
+
+def test_compaction_shrinks_the_log(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    client = connect(server)
+    pipeline = client.pipeline(transaction=False)
+    for _ in range(5000):
+        pipeline.incr("counter")
+    pipeline.execute()
+    size = sum(path.stat().st_size for path in (tmp_path / "appendonlydir").iterdir())
+    client.bgrewriteaof()
+    while client.info("persistence")["aof_rewrite_in_progress"] or not client.info("persistence")["aof_rewrites"]:
+        pass
+    assert sum(path.stat().st_size for path in (tmp_path / "appendonlydir").iterdir()) < size // 10
+    server.process.kill()
+    server.stop()
+    assert connect(start_kvorum(*ALWAYS, directory=tmp_path)).get("counter") == b"5000"
