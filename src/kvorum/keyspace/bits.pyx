@@ -10,7 +10,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from kvorum.keyspace.entry cimport BUFFER, EMBEDDED, OBJECT, RAW, Entry
+from kvorum.keyspace.entry cimport BUFFER, EMBEDDED, OBJECT, RAW, Entry, reference_of
 from kvorum.keyspace.hashing cimport hash_of_key, slot_of_key
 from kvorum.keyspace.payload cimport EMBEDDED_LIMIT, Payload, buffer_payload
 from kvorum.keyspace.table cimport Database
@@ -206,7 +206,7 @@ cdef class Bits:
             if place[0].kind == EMBEDDED:
                 place[0].flags |= RAW
             elif database.keyspace.epoch:
-                database.keyspace.about_to_change_within(place[0])
+                database.keyspace.keeper.value_changes(reference_of(place[0]))
             text = <char*>old.data
             size = before
         else:

@@ -17,5 +17,5 @@ cdef class Keeper:
     cdef void value_changes(self, PyObject* value) noexcept
     # Whether a value that has left its key is still needed as it is.
     cdef bint holds(self, PyObject* value) noexcept
-    # What a store held is now in ``aside``. Whether it must not be freed before ``Keyspace.let_go`` is called for it.
+    # What a store held is now in ``aside``. Whether it must not be freed before the snapshot has been through it.
     cdef bint store_leaves(self, Store* store, Store* aside) noexcept

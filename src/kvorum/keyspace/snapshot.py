@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 ELEMENT_LIMIT = 1024
 BYTE_LIMIT = 65536
+_LAST_EPOCH = 0xFFFF
+_UNFINISHED_LIMIT = 60_000
 
 
 class SnapshotSink:
@@ -91,7 +93,7 @@ class Snapshot:
         self.kept_aside = 0
         self._sink = sink
         self._error: BaseException | None = None
-        self._epoch = keyspace._begin_epoch(self)
+        self._epoch = self._begin(keyspace)
         self.running = True
         self._touched: dict[int, int] = {}
         self._selected: int | None = None
@@ -105,6 +107,22 @@ class Snapshot:
             contents.origin = database.index
             self._stores.append(contents)
             self._counts.append((len(contents.entries), len(contents.volatiles.items)))
+
+    def _begin(self, keyspace: Keyspace) -> int:
+        """The number of the snapshot."""
+        if keyspace._keeper is not None:
+            raise RuntimeError("there is a snapshot already")
+        if keyspace.unfinished >= _UNFINISHED_LIMIT:
+            # Marks that others left which did not come to the end: their numbers are soon used again.
+            for database in keyspace.databases:
+                for entry in database._contents.entries.values():
+                    entry.epoch = 0
+            keyspace.unfinished = 0
+        keyspace.last_epoch = keyspace.last_epoch % _LAST_EPOCH + 1
+        keyspace.unfinished += 1
+        keyspace._keeper = self
+        keyspace._epoch = keyspace.last_epoch
+        return keyspace._epoch
 
     # Steps
 

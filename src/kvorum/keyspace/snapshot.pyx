@@ -38,7 +38,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.bytearray cimport PyByteArray_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
@@ -58,6 +58,7 @@ from kvorum.keyspace.entry cimport (
     reference_of,
     value_of,
 )
+from kvorum.keyspace.keeper cimport Keeper
 from kvorum.keyspace.members cimport (
     Members,
     MemberWalk,
@@ -86,7 +87,8 @@ cdef extern from "Python.h":
 cdef enum:
     BYTES_PER_WORK = 256        # so many bytes count as another element
     LAZY_ELEMENTS = 64          # as for UNLINK: bigger values are freed later
-    UNFINISHED_LIMIT = 60000    # snapshots in a row that did not get to the end of a collection
+    LAST_EPOCH = 0xFFFF
+    UNFINISHED_LIMIT = 60000    # snapshots in a row that did not get to the end, of a collection or of all
     NOTHING_SELECTED = -1
 
 
@@ -425,7 +427,7 @@ cdef class Snapshot(Keeper):
         if self.stores == NULL:
             raise MemoryError
         self.store_count = keyspace.store_count
-        self.epoch = keyspace.begin_epoch(self)
+        self.epoch = begin_epoch(keyspace, self)
         self.keyspace = keyspace
         for i in range(self.store_count):
             keyspace.stores[i].origin = i
@@ -485,7 +487,7 @@ cdef class Snapshot(Keeper):
                 break
             self.stores[self.position] = NULL
             if store != NULL and is_kept(self.keyspace, store):
-                self.keyspace.let_go(store)
+                let_go(self.keyspace, store)
             self.position += 1
             self.place.slot = 0
             self.place.hash = 0
@@ -566,6 +568,8 @@ cdef class Snapshot(Keeper):
             self.fail(error)
 
     cdef void entry_touched(self, Store* store, Entry* entry) noexcept:
+        if not self.clocks:
+            return
         if entry.kind < BYTES:
             self.entry_changes(store, entry)
             return
@@ -603,7 +607,7 @@ cdef class Snapshot(Keeper):
         if self.error is None:
             self.error = error
         if self.running:
-            self.keyspace.end_epoch()
+            end_epoch(self.keyspace)
 
     cdef int close(self, bint complete) except -1:
         cdef int i
@@ -613,13 +617,13 @@ cdef class Snapshot(Keeper):
             self.fail(RuntimeError("a snapshot has lost keys or taken keys twice"))
         error = self.error
         self.running = False
-        self.keyspace.end_epoch()
+        end_epoch(self.keyspace)
         self.keyspace.keeper = None
         if complete:
             self.keyspace.unfinished = 0
         for i in range(self.store_count):
             if self.stores[i] != NULL and is_kept(self.keyspace, self.stores[i]):
-                self.keyspace.let_go(self.stores[i])
+                let_go(self.keyspace, self.stores[i])
             self.stores[i] = NULL
         self.held.clear()
         self.touched.clear()
@@ -640,3 +644,51 @@ cdef bint is_kept(Keyspace keyspace, Store* store) noexcept:
             return True
         kept = kept.following
     return False
+
+
+# The keyspace's side
+
+cdef uint16_t begin_epoch(Keyspace keyspace, Keeper keeper) except 0:
+    """The number of the snapshot that runs from now on."""
+    if keyspace.keeper is not None:
+        raise RuntimeError("there is a snapshot already")
+    if keyspace.unfinished >= UNFINISHED_LIMIT:
+        forget_epochs(keyspace)
+    keyspace.last_epoch = keyspace.last_epoch % LAST_EPOCH + 1
+    keyspace.unfinished += 1
+    keyspace.keeper = keeper
+    keyspace.epoch = keyspace.heap.epoch = keyspace.last_epoch
+    return keyspace.epoch
+
+
+cdef void end_epoch(Keyspace keyspace) noexcept:
+    """The table asks no more."""
+    keyspace.epoch = keyspace.heap.epoch = 0
+
+
+cdef void forget_epochs(Keyspace keyspace) noexcept:
+    """At once for all keys: some may bear one that will soon be used again, after so many snapshots that ended early."""
+    cdef Place place
+    cdef Bucket* bucket
+    cdef int i, j
+    for i in range(keyspace.store_count):
+        place.slot = 0
+        place.hash = 0
+        while seek(keyspace.stores[i], &place):
+            bucket = step(keyspace.stores[i], &place)
+            while bucket != NULL:
+                for j in range(BUCKET_ENTRIES):
+                    if bucket.present >> j & 1:
+                        (<Entry*>bucket.entries[j]).epoch = 0
+                bucket = overflow_of(bucket)
+    keyspace.unfinished = 0
+
+
+cdef void let_go(Keyspace keyspace, Store* store) noexcept:
+    """A store that was kept for the snapshot is to be freed now."""
+    cdef Store** link = &keyspace.kept
+    while link[0] != store:
+        link = &link[0].following
+    link[0] = store.following
+    store.following = keyspace.detached
+    keyspace.detached = store

@@ -58,12 +58,6 @@ cdef class Keyspace:
     cdef void touch(self, Entry* entry) noexcept
     cdef Span text_of(self, Entry* entry) noexcept
     cdef int set_aside(self, Store* store) except -1
-    cdef uint16_t begin_epoch(self, Keeper keeper) except 0
-    cdef void end_epoch(self) noexcept
-    cdef void let_go(self, Store* store) noexcept
-    cdef void about_to_change(self, Store* store, Entry* entry) noexcept
-    cdef void about_to_change_within(self, Entry* entry) noexcept
-    cdef void about_to_touch(self, Store* store, Entry* entry) noexcept
     cdef uint64_t free_stores(self, uint64_t budget) except? 0
 
 

@@ -75,8 +75,6 @@ _SHORT_STRING = 44
 _SHORT_INTEGER = 20
 _LAZY_ELEMENTS = 64
 _RANDOM_TRIES = 100
-_LAST_EPOCH = 0xFFFF
-_UNFINISHED_LIMIT = 60_000
 _HEADER_BYTES = 48
 _EXPIRY_BYTES = 16
 _INTEGER_MIN, _INTEGER_MAX = -(1 << 63), (1 << 63) - 1
@@ -276,26 +274,6 @@ class Keyspace:
     def flush_all(self, asynchronous: bool = False) -> int:
         """Empty every database; how many keys there were."""
         return sum(database.flush(asynchronous) for database in self._databases)
-
-    # Snapshots
-
-    def _begin_epoch(self, keeper: Snapshot) -> int:
-        if self._keeper is not None:
-            raise RuntimeError("there is a snapshot already")
-        if self.unfinished >= _UNFINISHED_LIMIT:
-            self.forget_epochs()
-        self.last_epoch = self.last_epoch % _LAST_EPOCH + 1
-        self.unfinished += 1
-        self._keeper = keeper
-        self._epoch = self.last_epoch
-        return self._epoch
-
-    def forget_epochs(self) -> None:
-        """Which keys past snapshots had reached: their numbers, of 16 bits, are soon used again."""
-        for database in self._databases:
-            for entry in database._contents.entries.values():
-                entry.epoch = 0
-        self.unfinished = 0
 
 
 class Database:

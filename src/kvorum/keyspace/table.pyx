@@ -17,7 +17,7 @@ from cpython.bytearray cimport (
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -62,7 +62,6 @@ from kvorum.keyspace.entry cimport (
     value_of,
 )
 from kvorum.keyspace.hashing cimport hash_of_key, slot_of_key
-from kvorum.keyspace.keeper cimport Keeper
 from kvorum.keyspace.payload cimport (
     EMBEDDED_LIMIT,
     Payload,
@@ -123,8 +122,6 @@ cdef enum:
     LAZY_ELEMENTS = 64          # UNLINK: bigger objects are freed later
     ALL_AT_ONCE = 1 << 30
     RANDOM_TRIES = 100
-    LAST_EPOCH = 0xFFFF
-    UNFINISHED_LIMIT = 60000    # snapshots in a row that did not come to their end
     KEY_MISS = 1 << 11          # see events.py
     NEW_KEY = 1 << 14
     MISSES = 4
@@ -186,9 +183,13 @@ cdef class Keyspace:
             self.databases.append(Database(self, i))
 
     def __dealloc__(self):
+        cdef Store* aside
         cdef int i
         while self.kept != NULL:
-            self.let_go(self.kept)
+            aside = self.kept
+            self.kept = aside.following
+            aside.following = self.detached
+            self.detached = aside
         if self.stores != NULL:
             for i in range(self.store_count):
                 if self.stores[i] != NULL:
@@ -326,7 +327,7 @@ cdef class Keyspace:
     cdef int set_aside(self, Store* store) except -1:
         """Put the content of a store into the queue of what is to be freed, and leave the store empty.
 
-        A snapshot that has not been through it keeps it from that until it calls ``let_go``.
+        A snapshot that has not been through it keeps it from that.
         """
         cdef Store* aside = <Store*>calloc(1, sizeof(Store))
         if aside == NULL:
@@ -341,61 +342,6 @@ cdef class Keyspace:
             aside.following = self.detached
             self.detached = aside
         return 0
-
-    # Snapshots
-
-    cdef uint16_t begin_epoch(self, Keeper keeper) except 0:
-        """The number of the snapshot that runs from now on."""
-        if self.keeper is not None:
-            raise RuntimeError("there is a snapshot already")
-        if self.unfinished >= UNFINISHED_LIMIT:
-            self.forget_epochs()
-        self.last_epoch = self.last_epoch % LAST_EPOCH + 1
-        self.unfinished += 1
-        self.keeper = keeper
-        self.epoch = self.heap.epoch = self.last_epoch
-        return self.epoch
-
-    cdef void end_epoch(self) noexcept:
-        self.epoch = self.heap.epoch = 0
-
-    def forget_epochs(self):
-        """At once for all keys: some may bear one that will soon be used again, after so many snapshots that ended early."""
-        cdef Place place
-        cdef Bucket* bucket
-        cdef int i, j
-        for i in range(self.store_count):
-            place.slot = 0
-            place.hash = 0
-            while seek(self.stores[i], &place):
-                bucket = step(self.stores[i], &place)
-                while bucket != NULL:
-                    for j in range(BUCKET_ENTRIES):
-                        if bucket.present >> j & 1:
-                            (<Entry*>bucket.entries[j]).epoch = 0
-                    bucket = overflow_of(bucket)
-        self.unfinished = 0
-
-    cdef void let_go(self, Store* store) noexcept:
-        """A store that was kept for a snapshot is to be freed now."""
-        cdef Store** link = &self.kept
-        while link[0] != store:
-            link = &link[0].following
-        link[0] = store.following
-        store.following = self.detached
-        self.detached = store
-
-    cdef void about_to_change(self, Store* store, Entry* entry) noexcept:
-        """An entry without the epoch: changed, moved, or removed."""
-        self.keeper.entry_changes(store, entry)
-
-    cdef void about_to_change_within(self, Entry* entry) noexcept:
-        """A value or buffer in place; its entry has been announced."""
-        self.keeper.value_changes(reference_of(entry))
-
-    cdef void about_to_touch(self, Store* store, Entry* entry) noexcept:
-        if self.keeper.clocks:
-            self.keeper.entry_touched(store, entry)
 
     def swap(self, int first, int second):
         cdef Store* store
@@ -486,7 +432,7 @@ cdef class Database:
         self.keyspace.hits += 1
         if not self.keyspace.no_touch:
             if self.keyspace.epoch and place[0].epoch != self.keyspace.epoch:
-                self.keyspace.about_to_touch(self.store, place[0])
+                self.keyspace.keeper.entry_touched(self.store, place[0])
             self.keyspace.touch(place[0])
         return place
 
@@ -517,7 +463,7 @@ cdef class Database:
                 self.drop(place, slot, hash)
             return NULL
         if self.keyspace.epoch and place[0].epoch != self.keyspace.epoch:
-            self.keyspace.about_to_change(self.store, place[0])
+            self.keyspace.keeper.entry_changes(self.store, place[0])
         if not self.keyspace.no_touch:
             self.keyspace.touch(place[0])
         return place
@@ -535,7 +481,7 @@ cdef class Database:
     cdef int drop(self, Entry** place, unsigned int slot, uint64_t hash) except -1:
         cdef Entry* entry = place[0]
         if self.keyspace.epoch and entry.epoch != self.keyspace.epoch:
-            self.keyspace.about_to_change(self.store, entry)
+            self.keyspace.keeper.entry_changes(self.store, entry)
         unlink_entry(self.store, slot, hash, place)
         discard_entry(self.store.heap, entry)
         return 0
@@ -719,7 +665,7 @@ cdef class Database:
             raise CommandError(errors.STRING_TOO_LONG)
         if entry != NULL and entry.kind == BUFFER:
             if self.keyspace.epoch:
-                self.keyspace.about_to_change_within(entry)
+                self.keyspace.keeper.value_changes(reference_of(entry))
             buffer = <object>reference_of(entry)
             if size[0] > old.size:
                 before = value_bytes(entry)
@@ -825,7 +771,7 @@ cdef class Database:
         if place[0].kind != OBJECT:
             raise WrongTypeError()
         if self.keyspace.epoch:
-            self.keyspace.about_to_change_within(place[0])
+            self.keyspace.keeper.value_changes(reference_of(place[0]))
         return <object>reference_of(place[0])
 
     cdef int write_object(self, Span key, object value, long long expire_ms, bint keep_ttl) except -1:
@@ -1330,7 +1276,7 @@ cdef class Database:
         if place == NULL:
             return False
         if self.keyspace.epoch and place[0].epoch != self.keyspace.epoch:
-            self.keyspace.about_to_touch(self.store, place[0])
+            self.keyspace.keeper.entry_touched(self.store, place[0])
         place[0].clock = lru_clock(self.keyspace.now_ms - seconds * CLOCK_RESOLUTION_MS)
         return True
 
@@ -1345,7 +1291,7 @@ cdef class Database:
         if place == NULL:
             return False
         if self.keyspace.epoch and place[0].epoch != self.keyspace.epoch:
-            self.keyspace.about_to_touch(self.store, place[0])
+            self.keyspace.keeper.entry_touched(self.store, place[0])
         place[0].clock = lfu_clock(frequency & 0xFF, self.keyspace.now_ms)
         return True
 
