@@ -20,6 +20,8 @@ FACTS = (b"flags", b"db", b"sub", b"psub", b"ssub", b"multi", b"resp")
 PARTY = b"<party "
 ATTEMPTS = 100_000
 PATTERN_MESSAGE = b"pmessage"
+INVALIDATION = b"invalidate"
+INVALIDATIONS = b"__redis__:invalidate"  # the channel for those whom RESP2 allows no other messages
 LEAVING = (b"unsubscribe", b"punsubscribe", b"sunsubscribe")
 INVALIDATIONS = ([b"invalidate"], [b"message", b"__redis__:invalidate"])
 NULLS = (Reply(b"_", b""), Reply(b"$"))
@@ -168,7 +170,8 @@ def with_any_null(message: Reply) -> Reply:
 def in_order(messages: list[Reply]) -> list[Reply]:
     """The messages with those sorted whose order is that of a hash table.
 
-    These are copies of one message for several patterns of the receiver, and what leaving everything is answered with.
+    These are copies of one message for several patterns of the receiver, and what leaving everything is answered with. And
+    invalidations: those for the client that caused them are sent last.
     """
     ordered: list[Reply] = []
     for key, run in groupby(messages, _of_a_kind):
@@ -183,11 +186,13 @@ def _of_a_kind(message: Reply) -> object:
         return words[2:]
     if len(words) == 3 and words[0] in LEAVING:
         return words[0]
+    if INVALIDATION in words[:1] or INVALIDATIONS in words[1:2]:
+        return INVALIDATION
     return None
 
 
 def _is_invalidation(message: Reply) -> bool:
-    return message.kind == b">" and message.items[0].value == b"invalidate"
+    return message.kind == b">" and message.items[0].value == INVALIDATION
 
 
 def _without_counts(messages: list[Reply]) -> list[Reply]:

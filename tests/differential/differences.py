@@ -116,6 +116,14 @@ def _same_fields(command: Command, theirs: Reply, ours: Reply) -> bool:
     return bool(theirs.items) and theirs.kind == ours.kind and theirs.items[::2] == ours.items[::2]
 
 
+def _same_type_of_payload(command: Command, theirs: Reply, ours: Reply) -> bool:
+    """Type of the value and version of the format agree, and the length as well."""
+    first, second = theirs.value, ours.value
+    if theirs.kind != b"$" or ours.kind != b"$" or first is None or second is None or len(first) != len(second):
+        return False
+    return (first[:1], first[-10:-8]) == (second[:1], second[-10:-8])
+
+
 def _number_and_null(command: Command, theirs: Reply, ours: Reply) -> bool:
     return theirs.integer is not None and ours.kind in (b"$", b"_") and not ours.value
 
@@ -177,6 +185,7 @@ DIFFERENCES = (
         "Redis reads a cursor up to its first NUL byte; for kvorum such a word is no number.",
         _collection_cursor_with_nul,
     ),
+    Difference(names("DUMP"), "Members and fields are written in the order of the hash table.", _same_type_of_payload),
     Difference(names("SORT", "SORT_RO"), "Unsorted members come in the order of the hash table.", _unsorted),
     Difference(
         names("SORT", "SORT_RO"),

@@ -59,6 +59,7 @@ class EffectPair:
     def compare(self, commands: list[list[bytes]]) -> list[Effect]:
         """Assert that the effects are the same; returns redis-server's."""
         theirs, ours = map(removals_in_order, self.effects(commands))
+        ours = without_what_redis_keeps_to_itself(theirs, ours)
         for at, (first, second) in enumerate(zip_longest(theirs, ours)):
             assert alike(first, second), self._tell(theirs, ours, at)
         assert grouping(theirs) == grouping(ours)
@@ -82,6 +83,24 @@ def removals_in_order(effects: list[Effect]) -> list[Effect]:
         found = list(run)
         ordered += sorted(found, key=lambda one: one.command) if lone_removal else found
     return ordered
+
+
+def without_what_redis_keeps_to_itself(theirs: list[Effect], ours: list[Effect]) -> list[Effect]:
+    """Leave out the BITFIELDs that made a string longer although every change failed: redis-server does not tell its
+    replicas, which then have another string than it has itself."""
+    told = [effect for effect in theirs if _may_fail(effect)]
+    kept = []
+    for effect in ours:
+        if _may_fail(effect):
+            if not told or not alike(told[0], effect):
+                continue
+            told.pop(0)
+        kept.append(effect)
+    return kept
+
+
+def _may_fail(effect: Effect) -> bool:
+    return effect.command[0].upper() == b"BITFIELD" and b"FAIL" in map(bytes.upper, effect.command)
 
 
 def alike(first: Effect | None, second: Effect | None) -> bool:

@@ -152,6 +152,46 @@ def test_transactions(converse: Converse, steps: str) -> None:
     replay(converse(4), steps)
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "1 CLIENT TRACKING ON / 1 GET k / 0 SET k 1 / 0 SET k 2 / 1 GET k / 1 SET k 3",
+        "1 CLIENT TRACKING ON NOLOOP / 1 GET k / 1 SET k 1 / 1 GET k / 0 SET k 2",
+        "1 CLIENT TRACKING ON OPTIN / 1 GET k / 0 SET k 1 / 1 CLIENT CACHING YES / 1 GET k / 1 GET j / 0 SET j 1 / 0 SET k 2",
+        "1 CLIENT TRACKING ON OPTIN / 1 CLIENT CACHING YES / 1 MULTI / 1 GET k / 1 GET j / 1 EXEC / 0 MSET k 1 j 2",
+        "1 CLIENT TRACKING ON OPTOUT / 1 CLIENT CACHING NO / 1 GET k / 1 GET j / 0 MSET k 1 j 2",
+        "1 CLIENT TRACKING ON BCAST PREFIX a PREFIX b / 0 MSET a1 1 b1 2 c1 3 / 0 MULTI / 0 SET a1 2 / 0 DEL b1 / 0 EXEC",
+        "1 CLIENT TRACKING ON BCAST PREFIX a / 1 CLIENT TRACKING ON BCAST PREFIX ab / 1 CLIENT TRACKINGINFO",
+        "1 CLIENT TRACKING ON BCAST / 1 CLIENT TRACKING ON / 1 CLIENT TRACKING OFF / 1 CLIENT TRACKING ON OPTIN OPTOUT",
+        "2 SUBSCRIBE __redis__:invalidate / 1 CLIENT TRACKING ON REDIRECT <party 2> / 1 GET k / 0 SET k 1 / 0 FLUSHALL",
+        "1 CLIENT TRACKING ON REDIRECT 9999999 / 1 CLIENT GETREDIR / 1 CLIENT TRACKING ON REDIRECT <party 1>",
+        "1 CLIENT TRACKING ON / 1 GET k / 0 SELECT 1 / 0 SET k 1",
+        "0 SET k 1 / 1 CLIENT TRACKING ON / 1 GET k / 0 EXPIRE k -1 / 0 RENAME k j / 0 RPUSH l a / 1 LLEN l / 0 LPOP l",
+        "1 CLIENT TRACKING ON / 1 BLPOP l 0 / 0 RPUSH l a / 0 RPUSH l b",
+        "1 CLIENT TRACKING ON / 1 MGET a b c / 0 DEL a / 0 MSET a 1 b 2 c 3 / 0 FLUSHDB",
+    ],
+)
+def test_caching(converse: Converse, steps: str) -> None:
+    replay(converse(4), steps)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "0 SUBSCRIBE a b a / 0 PING / 0 PING x / 0 GET k / 1 PUBLISH a m / 0 UNSUBSCRIBE a / 0 UNSUBSCRIBE / 0 GET k",
+        "0 PSUBSCRIBE n* / 0 SUBSCRIBE news / 1 PUBLISH news x / 1 PUBLISH nose y / 0 PUNSUBSCRIBE / 0 UNSUBSCRIBE x",
+        "0 SSUBSCRIBE s / 1 SPUBLISH s x / 1 PUBLISH s y / 0 SUNSUBSCRIBE / 1 PUBSUB SHARDNUMSUB s",
+        "0 SUBSCRIBE a / 1 PSUBSCRIBE a / 2 PUBSUB NUMSUB a b / 2 PUBSUB NUMPAT / 2 PUBSUB CHANNELS / 2 PUBSUB CHANNELS b*",
+        "0 SUBSCRIBE a / 1 MULTI / 1 PUBLISH a 1 / 1 PUBLISH a 2 / 1 PUBLISH b 3 / 1 EXEC",
+        "0 SUBSCRIBE a / 0 RESET / 1 PUBLISH a x / 0 SUBSCRIBE / 0 UNSUBSCRIBE / 0 PUNSUBSCRIBE / 0 SUNSUBSCRIBE",
+        "0 SUBSCRIBE a / 0 HELLO 3 / 0 GET k / 1 PUBLISH a x / 0 PUBLISH a y",
+        "0 SUBSCRIBE a / 0 MULTI / 0 EXEC / 0 QUIET / 0 SUBSCRIBE b / 1 PUBLISH b x",
+    ],
+)
+def test_publishing(converse: Converse, steps: str) -> None:
+    replay(converse(4), steps)
+
+
 def replay(conversation: Conversation, steps: str) -> None:
     """The steps in both protocols; numbers at the front are the parties."""
     for protocol in (2, 3):

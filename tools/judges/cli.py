@@ -36,6 +36,9 @@ from kvorum.testing.redis_server import RedisPrograms, RedisServer, RedisUnavail
 LISTS = Path(__file__).resolve().parent / "lists"
 OPEN_TO_TESTS = ("--enable-debug-command", "yes", "--enable-protected-configs", "yes")
 SHOWN = 40
+# Suites with tests that depend on the time that things take, and how many of these may be tried again.
+AGAIN = ("tcl", "redis-py")
+MOST_AGAIN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +128,20 @@ class Judge:
         judging = dataclasses.replace(self, units=list(dict.fromkeys(test.unit for test in baseline)))
         results = judging.results(suite, checkout, start_kvorum, skipped)
         judgement = judge(baseline, results.passed, needs_later, skipped)
-        if judgement.unexpected and suite.name == "tcl":
-            results, judgement = self.second_chance(checkout, baseline, results, needs_later, skipped, judgement)
+        if judgement.unexpected and suite.name in AGAIN and len(judgement.unexpected) <= MOST_AGAIN:
+            results.better_of(self.again(suite, checkout, judgement.unexpected, skipped))
+            judgement = judge(baseline, results.passed, needs_later, skipped)
         self.tell(suite, results, judgement)
         return report.Section(suite.title, judgement, needs_later, skipped)
 
-    def second_chance(
-        self, checkout: Path, baseline: Counter[Test], results: Results, needs_later: Sequence[Line],
-        skipped: Sequence[Line], judgement: Judgement,
-    ) -> tuple[Results, Judgement]:  # fmt: skip
-        """Some tests depend on the time that things take: units with surprises run once more."""
-        units = sorted({test.unit for test in judgement.unexpected})
-        say(f"once more: {', '.join(units)}")
-        suite = TclSuite(checkout, self.programs.server.parent, CACHE / "tcl-again")
-        results.better_of(Judge(self.programs, units).tcl_results(suite, start_kvorum, skipped))
-        return results, judge(baseline, results.passed, needs_later, skipped)
+    def again(self, suite: Suite, checkout: Path, tests: Sequence[Test], skipped: Sequence[Line]) -> Results:
+        """Some tests depend on the time that things take: what was a surprise runs once more."""
+        say(f"{suite.name}: once more, for {len(tests)} tests")
+        folder = CACHE / f"{suite.name}-again"
+        if suite.name == "redis-py":
+            return RedisPySuite(checkout, folder).run(start_kvorum, [], tests)
+        judging = Judge(self.programs, sorted({test.unit for test in tests}))
+        return judging.tcl_results(TclSuite(checkout, self.programs.server.parent, folder), start_kvorum, skipped)
 
     def tell(self, suite: Suite, results: Results, judgement: Judgement) -> None:
         """Say how it went; what is not expected also goes to a file, in the form of the lists."""

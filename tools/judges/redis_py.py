@@ -35,15 +35,16 @@ class RedisPySuite:
         named = [f"{folder}/test_{subject}.py" for folder in FOLDERS for subject in SUBJECTS]
         return [name for name in named if (self.checkout / name).exists()]
 
-    def run(self, start: Start, skipped: Iterable[Test]) -> Results:
-        """All tests but the skipped ones."""
+    def run(self, start: Start, skipped: Iterable[Test], only: Iterable[Test] | None = None) -> Results:
+        """All tests but the skipped ones, or ``only`` some."""
+        chosen = self.files() if only is None else [node_id(test) for test in only]
         python = python_with_packages()
         self.folder.mkdir(parents=True, exist_ok=True)
         report = self.folder / "report.xml"
         report.unlink(missing_ok=True)
         with start() as server, (self.folder / "output.txt").open("w", encoding="utf-8") as output:
             command = [
-                str(python), "-m", "pytest", *self.files(), f"--redis-url=redis://{server.host}:{server.port}", "-q", "--tb=line",
+                str(python), "-m", "pytest", *chosen, f"--redis-url=redis://{server.host}:{server.port}", "-q", "--tb=line",
                 "-p", "no:cacheprovider", "--continue-on-collection-errors",
                 f"--timeout={TEST_S}", f"--junitxml={report}", "-o", "junit_family=xunit1",
                 *(f"--deselect={node_id(test)}" for test in skipped),

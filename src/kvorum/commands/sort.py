@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from sys import float_info
 from typing import TYPE_CHECKING
 
 from kvorum import errors
@@ -291,8 +292,8 @@ def weight(text: bytes | None) -> float:
     number = parse_float(text)
     if number is None:
         number = parse_float(text.split(b"\0", 1)[0].lstrip(SPACES)) if text[0] else 0.0
-        if number is None:
-            raise CommandError(errors.NOT_SORTABLE)
+    if number is None or 0 < abs(number) < float_info.min:  # too small to be exact
+        raise CommandError(errors.NOT_SORTABLE)
     return number
 
 

@@ -23,7 +23,7 @@ from kvorum.quoting import UnbalancedQuotesError, split_words
 ENVIRONMENT_PREFIX = "KVORUM_"
 # Names with the prefix that are not options: the file to read, and switches of the package itself.
 CONFIG_VARIABLE = "KVORUM_CONFIG"
-_OTHER_VARIABLES = frozenset((CONFIG_VARIABLE, "KVORUM_PLAIN", "KVORUM_BUILD_ONLY"))
+_OTHER_VARIABLES = frozenset((CONFIG_VARIABLE, "KVORUM_PLAIN", "KVORUM_BUILD_ONLY", "KVORUM_REDIS_PROGRAMS"))
 # Kubernetes and Docker describe a service called "kvorum" to its neighbours in variables of these forms.
 _SERVICE_LINK = re.compile(r"KVORUM_(SERVICE_(HOST|PORT)(_.*)?|PORT_\d+_(TCP|UDP)(_.*)?|NAME|ENV_.*)")
 _SERVICE_LINK_VALUE = re.compile(r"(tcp|udp)://")

@@ -77,7 +77,7 @@ class Cron:
         if now_ns >= self._next_second_ns:
             self._next_second_ns = now_ns + 1_000_000_000
             self._each_second()
-        if context.memory.over and context.memory.make_room() and not context.pipeline.gates & PAUSED:
+        if context.memory.over and not context.pipeline.gates & PAUSED and context.memory.make_room():
             again_s = EAGER_TICK_S
         if context.keyspace.free_some(FREE_PER_TICK) > 0:
             again_s = EAGER_TICK_S

@@ -107,6 +107,7 @@ class BlockedClients:
         if queue is None:
             return
         for blocked in list(queue):
+            self.keyspace.databases[database].expire_if_due(key)
             value = self.keyspace.databases[database].peek(key)
             if not isinstance(value, Value):
                 return

@@ -376,6 +376,8 @@ class Pipeline:
             session.unmute()
         elif not session.gates & REPLY_OFF:
             session.reply.value(CommandError(message))
+        if session.gates & TRACKING:
+            self._use_up_caching(session, command)
         self.server.statistics.count_error(message.split(b" ", 1)[0])
         if command is not None:
             command.rejected_calls += 1
@@ -413,10 +415,15 @@ class Pipeline:
             self.keyspace.no_touch = False
         if gates & (REPLY_SKIP | REPLY_OFF) and session.held_by is None:  # else its reply is still to come
             self.drop_reply(session)
-        if gates & TRACKING and not gates & IN_TRANSACTION and not command.name.startswith(b"client|"):
-            session.mailbox.tracking.caching = False  # CLIENT CACHING was for this command
+        if gates & TRACKING:
+            self._use_up_caching(session, command)
         if gates & HAS_MAILBOX:
             session.mailbox.close_command()
+
+    def _use_up_caching(self, session: Session, command: Command | None) -> None:
+        """CLIENT CACHING was for this command, even if it was refused; None: there is no such command."""
+        if not session.gates & IN_TRANSACTION and (command is None or not command.name.startswith(b"client|")):
+            session.mailbox.tracking.caching = False
 
     def drop_reply(self, session: Session) -> None:
         """CLIENT REPLY: forget what was written to nobody."""
