@@ -153,20 +153,6 @@ def time(call: Call) -> list[bytes]:
 
 
 @SERVER.command(
-    "LASTSAVE",
-    since="1.0.0",
-    arity=1,
-    flags=Flag.LOADING | Flag.STALE | Flag.FAST,
-    more_categories=Category.ADMIN | Category.DANGEROUS,
-    tips=["nondeterministic_output"],
-    complexity="O(1)",
-    summary="Unix time of the last snapshot; before the first one, of the start.",
-)
-def lastsave(call: Call) -> int:
-    return call.server.started_ms // 1000
-
-
-@SERVER.command(
     "ROLE",
     since="2.8.12",
     arity=1,
