@@ -210,7 +210,8 @@ def test_patterns(pair: Pair) -> None:
 def test_reloading_changes_nothing(pair: Pair) -> None:
     members = " ".join(f"member:{number}" for number in range(600))
     lines = [
-        "set number 12", "append raw x", "setbit bits 5 1", "set late v exat 4000000000", "rpush list a 1", f"rpush long {members}",
+        "set number 12", "append raw x", "setbit bits 5 1", "set late v exat 4000000000", "rpush list a 1",
+        f"rpush long {members}",
         "sadd numbers 3 -70000", f"sadd members {members}", "sadd few 1 2", f"hset hash {members}", "hset small f v",
         "zadd zset 1.5 a -inf b", "zadd big " + " ".join(f"{number} {number}" for number in range(300)),
     ]  # fmt: skip

@@ -23,7 +23,7 @@ PATTERN_MESSAGE = b"pmessage"
 INVALIDATION = b"invalidate"
 INVALIDATIONS = b"__redis__:invalidate"  # the channel for those whom RESP2 allows no other messages
 LEAVING = (b"unsubscribe", b"punsubscribe", b"sunsubscribe")
-INVALIDATIONS = ([b"invalidate"], [b"message", b"__redis__:invalidate"])
+OF_EVERYTHING = ([INVALIDATION], [b"message", INVALIDATIONS])
 NULLS = (Reply(b"_", b""), Reply(b"$"))
 
 
@@ -162,7 +162,7 @@ def with_any_null(message: Reply) -> Reply:
     protocol and may not understand it; kvorum takes that of who is told.
     """
     words = [item.value for item in message.items[:-1]]
-    if words in INVALIDATIONS and message.items[-1] in NULLS:
+    if words in OF_EVERYTHING and message.items[-1] in NULLS:
         return Reply(message.kind, None, (*message.items[:-1], NULLS[0]))
     return message
 
