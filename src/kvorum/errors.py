@@ -258,7 +258,7 @@ REWRITE_BEFORE_SAVE = (
     b"ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a"
     b" BGSAVE whenever possible."
 )
-NO_APPEND_ONLY_FILE = b"ERR the append-only file is off: CONFIG SET appendonly, or start with --appendonly yes"
+NO_APPEND_ONLY_FILE = b"ERR the append-only file is off; start with --appendonly yes"
 
 # Transactions
 EXEC_WITHOUT_MULTI = b"ERR EXEC without MULTI"

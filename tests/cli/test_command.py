@@ -78,7 +78,7 @@ def test_all_sources_arrive(tmp_path: Path) -> None:
     assert (config.port, config.hz, config.maxclients, config.timeout, config.slowlog_max_len) == (7000, 1, 2, 3, 4)
 
 
-@pytest.mark.parametrize("arguments", [["--nothing", "1"], ["--port", "x"], ["/nowhere.conf"], ["--appendonly", "yes"]])
+@pytest.mark.parametrize("arguments", [["--nothing", "1"], ["--port", "x"], ["/nowhere.conf"], ["--http-port", "80"]])
 def test_a_wrong_configuration_is_one_line_on_stderr_and_status_1(arguments: list[str]) -> None:
     launch = Launch()
     result = launch.invoke(*arguments)

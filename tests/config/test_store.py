@@ -85,7 +85,7 @@ def test_set_is_all_or_nothing() -> None:
         ((b"slave-priority", b"x"), "'replica-priority') - argument couldn't be parsed into an integer"),
         ((b"active-expire-effort", b"11"), "argument must be between 1 and 10 inclusive"),
         ((b"maxmemory", b"1tb"), "argument must be a memory value"),
-        ((b"appendonly", b"yes"), "'appendonly') - not supported yet: there is no append-only file yet"),
+        ((b"http-port", b"80"), "'http-port') - not supported yet: there is no HTTP server yet"),
     ],
 )
 def test_refusals(words: tuple[bytes, ...], message: str) -> None:

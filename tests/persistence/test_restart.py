@@ -94,7 +94,9 @@ def test_redis_server_goes_on_from_our_directory_and_we_from_its(
     assert digest(connect(start_kvorum(*ALWAYS, directory=tmp_path))) == before
 
 
-def test_redis_tools_approve(tmp_path: Path, start_kvorum: Start, connect: Connect, redis_programs: RedisPrograms) -> None:
+def test_redis_tools_approve(
+    tmp_path: Path, start_kvorum: Start, connect: Connect, redis_programs: RedisPrograms
+) -> None:
     server = start_kvorum(*ALWAYS, directory=tmp_path)
     client = connect(server, single_connection_client=True)
     fill(client)
@@ -220,3 +222,11 @@ def test_compaction_shrinks_the_log(tmp_path: Path, start_kvorum: Start, connect
     server.process.kill()
     server.stop()
     assert connect(start_kvorum(*ALWAYS, directory=tmp_path)).get("counter") == b"5000"
+
+
+def test_waitaof(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    client = connect(start_kvorum("--appendonly", "yes", "--appendfsync", "no", directory=tmp_path))
+    client.set("k", "v")
+    assert client.execute_command("WAITAOF", 1, 0, 0) == [1, 0]
+    with pytest.raises(redis.ResponseError, match="at the start"):
+        client.config_set("appendonly", "no")

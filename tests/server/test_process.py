@@ -52,7 +52,7 @@ def test_a_taken_port_is_named_in_one_line(start_kvorum: StartKvorum) -> None:
         (("--maxclients", "0"), "maxclients"),
         (("--maxmemory-policy", "sometimes"), "maxmemory-policy"),
         (("--dir", "/no/such/directory"), "/no/such/directory"),
-        (("--appendonly", "yes"), "appendonly"),
+        (("--cluster-enabled", "yes"), "cluster-enabled"),
     ],
 )
 def test_a_bad_option_is_refused_by_name(start_kvorum: StartKvorum, options: tuple[str, ...], expected: str) -> None:

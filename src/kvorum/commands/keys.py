@@ -644,4 +644,4 @@ def wait(call: Call, replicas: int, timeout: int) -> int:
 def waitaof(call: Call, local: int, replicas: int, timeout: int) -> list[int]:
     if local and not call.server.config.appendonly:
         raise CommandError(errors.WAITAOF_WITHOUT_LOG)
-    return [0, 0]
+    return [int(bool(local) and call.server.make_safe()), 0]

@@ -68,7 +68,8 @@ def bgsave(call: Call, schedule: bool) -> Status:
     summary="When the last snapshot was written, in Unix seconds.",
 )
 def lastsave(call: Call) -> int:
-    return call.server.saving.snapshots.last_time_s
+    last_time_s: int = call.server.saving.snapshots.last_time_s
+    return last_time_s
 
 
 @SERVER.command(

@@ -497,9 +497,7 @@ class Options:
     rdbchecksum = Boolean(True, "Put a checksum into snapshots.", mutable=False)
     rdb_del_sync_files = Boolean(False, "Delete snapshots that only replication needed.", effect=LATER)
     rdb_save_incremental_fsync = Boolean(True, "Write a snapshot to disk as it grows.", effect=LATER)
-    appendonly = Boolean(
-        False, "Log every change to the append-only file.", denied_while_loading=True
-    )
+    appendonly = Boolean(False, "Log every change to the append-only file.", denied_while_loading=True)
     appendfilename = Text(
         "appendonly.aof", "First part of the names of its files.", mutable=False,
         check=_not_a_path("filename", "appendfilename"),

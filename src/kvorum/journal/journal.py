@@ -189,10 +189,9 @@ class Journal:
 
     def close(self) -> None:
         """Make everything safe, note that, and close; after an error as far as that goes."""
-        self.retry()
-        if self.failed is None and self.broken is None:
+        if self.retry() and self.broken is None:
             self.flusher.wait(self.written)
-            if self.broken is None and self.size > self._durable_offset:
+            if self.safe == self.written and self.size > self._durable_offset:
                 self.disk.append(self.file, durable(self.index, self.size))
                 self.disk.fsync(self.file)
         self.flusher.close()
@@ -203,4 +202,3 @@ def _behind_first(head: bytes, database: int) -> bytes:
     """The durable line stays in front, the SELECT stands right before the annotation."""
     first, _, rest = head.partition(b"\r\n")
     return first + b"\r\n" + select(database) + rest
-

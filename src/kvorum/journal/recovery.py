@@ -159,6 +159,7 @@ class Recovery:
                 self._end_file()
                 return
             if kind == DAMAGED:
+                assert reader.damage is not None
                 self._damaged(reader.damage)
                 return
             if kind == COMMANDS:

@@ -11,6 +11,7 @@ import asyncio
 import posixpath
 from typing import TYPE_CHECKING
 
+from kvorum.config import ValueRefusedError
 from kvorum.errors import CommandError, StartupError
 from kvorum.journal.disk import Disk, DiskError, FileView, RealDisk
 from kvorum.journal.journal import ALWAYS, EVERYSEC, Journal
@@ -48,6 +49,7 @@ class Persistence:
         self._reactor = reactor
         self._replayer = Session(0, context, None, Parser(Scratch()), Writer(2))
         self._next_fsync_ns = 0
+        context.make_safe = self.make_safe
         self.saving = context.saving = Saving(context, self.disk, lambda: self.journal)
 
     # The start
@@ -135,10 +137,9 @@ class Persistence:
 
     def _open_journal(self, directory: str, recovery: Recovery) -> None:
         config = self.context.config
-        if recovery.manifest is None:
-            if not self.disk.exists(directory):
-                self.disk.make_directory(directory)
-                self.disk.sync_directory(config.dir)
+        if recovery.manifest is None and not self.disk.exists(directory):
+            self.disk.make_directory(directory)
+            self.disk.sync_directory(config.dir)
         manifest = recovery.manifest or Manifest()
         if recovery.manifest is None and any(map(len, self.context.keyspace.databases)):
             manifest = self.saving.first_base(directory, config.appendfilename)
@@ -150,6 +151,11 @@ class Persistence:
         self.context.effects.sinks.append(self._append)
         if recovery.adopted:  # redis-server has written here: from now on everything is ours
             self.saving.want(BASE)
+
+    def refuse_switch(self, config: Config) -> None:
+        """CONFIG SET appendonly: what is not logged yet would have to be written first."""
+        if config.appendonly != (self.journal is not None):
+            raise ValueRefusedError("the append-only file is switched on and off at the start")
 
     def apply_policy(self, config: Config) -> None:
         """appendfsync may have changed."""
@@ -179,7 +185,9 @@ class Persistence:
         journal, pipeline = self.journal, self.context.pipeline
         assert journal is not None
         if not pipeline.gates & DISK_FAILED:
-            self.context.log.warning("the append-only file cannot be written: writes are refused", reason=str(journal.failed))
+            self.context.log.warning(
+                "the append-only file cannot be written: writes are refused", reason=str(journal.failed)
+            )
             pipeline.disk_error = journal.failed.reason.encode() if journal.failed is not None else b""
             pipeline.gates |= DISK_FAILED
 
@@ -190,6 +198,16 @@ class Persistence:
             self.context.outbox.safe = journal.safe
             self._reactor.log_is_safe()
 
+    def make_safe(self) -> bool:
+        """WAITAOF: wait for an fsync of everything so far; whether it is safe then."""
+        journal = self.journal
+        if journal is None:
+            return False
+        self.context.effects.commit()
+        if journal.failed is None:
+            journal.flusher.wait(journal.written)
+        return journal.failed is None and journal.broken is None
+
     def tick(self, now_ns: int) -> None:
         """What is due: an fsync each second, another try after a failure, the next increment."""
         self.saving.tick()
@@ -197,7 +215,9 @@ class Persistence:
         if journal is None:
             return
         if journal.broken is not None:
-            self.context.log.warning("the append-only file is not safe on disk: the server ends", reason=str(journal.broken))
+            self.context.log.warning(
+                "the append-only file is not safe on disk: the server ends", reason=str(journal.broken)
+            )
             self.context.request_shutdown()
             return
         if journal.failed is not None:

@@ -222,7 +222,9 @@ class Saving:
         history.last_time_s = now_ms // 1000
         history.last_duration_s = (now_ms - writing.began_ms) // 1000
         history.count += 1
-        self.context.log.notice("file written", file=writing.path, keys=writing.keys_written, ms=now_ms - writing.began_ms)
+        self.context.log.notice(
+            "file written", file=writing.path, keys=writing.keys_written, ms=now_ms - writing.began_ms
+        )
 
     def _fail(self, writing: Writing, error: Exception) -> None:
         self.writing = None

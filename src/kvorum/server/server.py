@@ -299,6 +299,7 @@ class AsyncServer:
         config = self.config
         config.on_change("bind", self._move_addresses)
         config.on_change("port", self._move_port)
+        config.on_change("appendonly", self.persistence.refuse_switch)
         self.context.info_providers["server"] = lambda: {"tcp_port": self.port, "multiplexing_api": MULTIPLEXING}
         self.context.info_providers["persistence"] = self.persistence.fields
         self.context.info_providers["clients"] = lambda: {"maxclients": self.reactor.max_clients}

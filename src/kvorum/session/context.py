@@ -72,6 +72,7 @@ class ServerContext:
     notifications: Notifications = field(init=False)
     tracking: Tracking = field(init=False)
     blocking: BlockedClients = field(init=False)
+    make_safe: Callable[[], bool] = field(init=False)  # wait until everything so far is on disk; whether it is
     saving: Any = field(init=False)  # of server.saving: what writes snapshots
     call_later: Callable[[float, Callable[[], object]], Any] = field(init=False)  # of the loop, once it serves
     migration: Targets = field(init=False)
