@@ -74,7 +74,8 @@ def _end(server: AsyncServer, number: signal.Signals) -> None:
     option = Options.shutdown_on_sigint if number is signal.SIGINT else Options.shutdown_on_sigterm
     how = option.format(server.config[option.name])
     server.context.log.notice("shutting down", signal=number.name, how=how)
-    flags = server.config[option.name]
+    config = server.config
+    flags = config.shutdown_on_sigint if number is signal.SIGINT else config.shutdown_on_sigterm
     try:
         server.persistence.saving.save_at_the_end(ShutdownFlag.SAVE in flags, ShutdownFlag.NOSAVE in flags)
     except CommandError as error:
