@@ -230,3 +230,38 @@ def test_waitaof(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
     assert client.execute_command("WAITAOF", 1, 0, 0) == [1, 0]
     with pytest.raises(redis.ResponseError, match="at the start"):
         client.config_set("appendonly", "no")
+
+
+def test_a_compaction_that_a_transaction_asks_for(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    """What the transaction does stands in the new base or behind it, not in both."""
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    client = connect(server, single_connection_client=True)
+    pipeline = client.pipeline()
+    for _ in range(10):
+        pipeline.incr("counter")
+    pipeline.execute_command("BGREWRITEAOF")
+    for _ in range(10):
+        pipeline.incr("counter")
+    pipeline.execute()
+    while not client.info("persistence")["aof_rewrites"]:
+        client.incr("counter")
+    counted = int(client.get("counter") or 0)
+    server.process.kill()
+    server.stop()
+    assert connect(start_kvorum(*ALWAYS, directory=tmp_path)).get("counter") == b"%d" % counted
+
+
+def test_an_expiry_that_was_prolonged_in_time(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    """The log is read long after the first expiry, which had been replaced before it passed."""
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    client = connect(server)
+    client.set("k", "v", px=300)
+    client.persist("k")
+    client.set("gone", "v", px=300)
+    while client.exists("gone"):
+        pass
+    server.process.kill()
+    server.stop()
+    client = connect(start_kvorum(*ALWAYS, directory=tmp_path))
+    assert client.get("k") == b"v"
+    assert not client.exists("gone")

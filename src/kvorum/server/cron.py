@@ -66,6 +66,8 @@ class Cron:
         """All that is due; how soon what was left over should go on, in seconds."""
         context = self._context
         again_s = math.inf
+        if context.loading:
+            return again_s  # nothing expires and nothing is evicted: who wrote the log has decided what had
         if context.pipeline.gates & PAUSED:
             if now_ms >= context.pipeline.pause_until_ms:
                 context.pipeline.unpause()

@@ -19,6 +19,7 @@ from kvorum.journal.manifest import Manifest
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.file_reader import FileReader
 from kvorum.journal.recovery import STEP_BYTES, Recovery, RecoveryError
+from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_IGNORE
 from kvorum.resp.parser import Parser, Scratch
 from kvorum.resp.writer import Writer
 from kvorum.server.saving import BASE, Saving
@@ -63,6 +64,7 @@ class Persistence:
         directory = posixpath.join(config.dir, config.appenddirname)
         pipeline = self.context.pipeline
         pipeline.gates |= LOADING
+        self.context.keyspace.expiry_mode = EXPIRY_IGNORE
         self.loading_started_ms = self.context.clock.wall_ms()
         try:
             if not config.appendonly:
@@ -80,6 +82,7 @@ class Persistence:
         except (RecoveryError, DiskError) as error:
             raise StartupError(str(error)) from error
         finally:
+            self.context.keyspace.expiry_mode = EXPIRY_DELETE
             pipeline.gates &= ~LOADING
 
     async def _recover(self, recovery: Recovery) -> None:

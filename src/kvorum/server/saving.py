@@ -155,6 +155,13 @@ class Saving:
             if kind not in self.wanted:
                 self.wanted.append(kind)
             return False
+        if kind == BASE:
+            # Not in the middle of a turn, nor of a transaction: what it has done so far would be in the base, and its
+            # effects behind it.
+            if kind not in self.wanted:
+                self.wanted.append(kind)
+                self.context.call_later(0, self._take_next)
+            return True
         self._begin(kind)
         self._timer = self.context.call_later(0, self._slice)
         return True
@@ -200,11 +207,11 @@ class Saving:
 
     def _take_next(self) -> None:
         while self.wanted and self.writing is None:
-            kind = self.wanted.pop(0)
             try:
-                self.want(kind)
+                self._begin(self.wanted.pop(0))
             except CommandError:
-                continue
+                continue  # the log has said it
+            self._timer = self.context.call_later(0, self._slice)
 
     def _finish(self, writing: Writing) -> None:
         writing.finish()

@@ -270,7 +270,7 @@ class Pipeline:
             refusal = self._forbidden(session, command)
             if refusal is not None:
                 return self._refuse(session, command, refusal)
-        if self.gates & MEMORY:
+        if self.gates & MEMORY and not self.gates & LOADING:
             has_room = self._make_room()
             if session.closing:
                 return 0  # at the news of what was evicted: it has left, nothing may wait or listen in its name
