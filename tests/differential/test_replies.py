@@ -19,9 +19,11 @@ from tests.differential.commands import (
     CONNECTION,
     GENERIC,
     NONSENSE,
+    ORDERLY_COMMAND,
     STRINGS,
     TRANSACTIONS,
 )
+from tests.differential.events import listening
 from tests.differential.machine import LIMITS, Pair
 from tests.differential.seeds import seeds
 from tests.differential.templates import one_of
@@ -48,6 +50,23 @@ def send_random(pair: Pair, random: Random) -> None:
     for _ in range(COMMANDS_PER_SEED // BATCH):
         pair.send_all([ANY_COMMAND.draw(random) for _ in range(BATCH)])
     pair.compare_states()
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("seed", seeds(6))
+def test_random_commands_cause_the_same_events(
+    open_pair: OpenPair, redis_server: RedisServer, kvorum_server: KvorumServer, seed: int, limits: str
+) -> None:
+    random = Random(2000 + seed)
+    pair = open_pair(2)
+    pair.start_over(LIMITS[limits])
+    addresses = [(server.host, server.port) for server in (redis_server, kvorum_server)]
+    with listening(pair, addresses) as both:
+        found = sum(
+            both.compare([ORDERLY_COMMAND.draw(random) for _ in range(BATCH)])
+            for _ in range(COMMANDS_PER_SEED // BATCH)
+        )
+    assert found > COMMANDS_PER_SEED // 4
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
