@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from kvorum.testing.kvorum_server import KvorumServer
 from kvorum.testing.redis_server import RedisServer
-from tests.differential.collection_commands import PAYLOADS, RANDOM_CHANGES, SORTING
+from tests.differential.collection_commands import FILLING, ON_BIG_ONES, PAYLOADS, RANDOM_CHANGES, SORTING
 from tests.differential.commands import (
     ANY_COMMAND,
     COLLECTIONS,
@@ -49,6 +49,18 @@ def test_random_commands_have_the_same_replies_and_leave_the_same_state(
 def send_random(pair: Pair, random: Random) -> None:
     for _ in range(COMMANDS_PER_SEED // BATCH):
         pair.send_all([ANY_COMMAND.draw(random) for _ in range(BATCH)])
+    pair.compare_states()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("seed", seeds(2))
+def test_random_commands_on_big_collections(open_pair: OpenPair, seed: int, protocol: int) -> None:
+    random = Random(3000 + seed)
+    pair = open_pair(protocol)
+    filling, commands = one_of(*FILLING), one_of(*ON_BIG_ONES)
+    pair.send_all([filling.draw(random) for _ in range(150)])
+    for _ in range(600 // BATCH):
+        pair.send_all([commands.draw(random) for _ in range(BATCH)])
     pair.compare_states()
 
 
