@@ -177,7 +177,12 @@ FIELD_OFFSET = weighted(
     (1, words(b"#", b"#-1", b"-1", b"x", b"", b"4294967296", b"#9223372036854775807")),
 )
 READ_FIELD = sequence("GET", FIELD_TYPE, FIELD_OFFSET)
-WRITE_FIELD = sequence(one_of("SET", "INCRBY"), FIELD_TYPE, FIELD_OFFSET, one_of(INTEGER, NUMBER))
+# Not the least number of 64 bits: redis-server saturates a signed field that is set to it at the wrong end.
+FIELD_VALUE = words(
+    *(b"%d" % number for number in range(-5, 20)), b"-100", b"255", b"32767", b"-32769", b"2147483648", b"-9223372036854770000",
+    b"9223372036854775807", b"9223372036854775808", b"-9223372036854775809", b"x", b"", b"1.5", b"+1",
+)  # fmt: skip
+WRITE_FIELD = sequence(one_of("SET", "INCRBY"), FIELD_TYPE, FIELD_OFFSET, FIELD_VALUE)
 OVERFLOW = sequence("OVERFLOW", one_of("WRAP", "SAT", "FAIL", "WRAP", "SAT", "FAIL", "what"))
 BITMAPS = [
     sequence("SETBIT", BITMAP_KEY, BIT_OFFSET, BIT),
@@ -253,4 +258,59 @@ PAYLOADS = [
     sequence(PAYLOAD, KEY, KEY, words(b"0"), words(b"REPLACE")),
     sequence(PAYLOAD, KEY, KEY, one_of(TIME_TO_LIVE, TIME_TO_LIVE, PAST), some(RESTORE_OPTION, 0, 3)),
     sequence("RESTORE", KEY, TIME_TO_LIVE, MEMBER, some(RESTORE_OPTION, 0, 2)),
+]
+
+# Collections of thousands, which are trees and tables of many nodes.
+BIG_MEMBER = words(*(b"member:%d" % number for number in range(20_000)))
+BIG_NUMBER = words(*(b"%d" % number for number in range(20_000)))
+BIG_INDEX = words(*(b"%d" % (number * 7 - 8000) for number in range(3000)))
+BIG_SCORE = words(*(b"%d" % number for number in range(500)), *(b"%d.5" % number for number in range(500)), b"inf")
+BIG_BOUND = one_of(BIG_SCORE, sequence(words(*(b"(%d" % number for number in range(500)))), words(b"-inf", b"+inf"))
+BIG_LEX_BOUND = words(*(b"[member:%d" % number for number in range(0, 20_000, 7)), b"-", b"+", b"(member:5")
+FILLING = [
+    sequence("HSET", words(b"bh"), some(sequence(BIG_MEMBER, BIG_NUMBER), 100, 300)),
+    sequence(one_of("LPUSH", "RPUSH"), words(b"bl"), some(one_of(BIG_MEMBER, BIG_NUMBER), 100, 300)),
+    sequence("SADD", words(b"bs", b"bs2"), some(BIG_MEMBER, 100, 300)),
+    sequence("SADD", words(b"bi"), some(BIG_NUMBER, 100, 300)),
+    sequence("ZADD", words(b"bz", b"bz2"), some(sequence(BIG_SCORE, BIG_MEMBER), 100, 300)),
+    sequence("ZADD", words(b"bx"), some(sequence(words(b"0"), BIG_MEMBER), 100, 300)),
+]
+ON_BIG_ONES = [
+    *FILLING,
+    sequence("HDEL", words(b"bh"), some(BIG_MEMBER, 50, 300)),
+    sequence("HMGET", words(b"bh"), some(BIG_MEMBER, 1, 20)),
+    sequence("HINCRBY", words(b"bh"), BIG_MEMBER, BIG_NUMBER),
+    sequence("LRANGE", words(b"bl"), BIG_INDEX, BIG_INDEX),
+    sequence("LINDEX", words(b"bl"), BIG_INDEX),
+    sequence("LSET", words(b"bl"), BIG_INDEX, MEMBER),
+    sequence("LINSERT", words(b"bl"), one_of("BEFORE", "AFTER"), BIG_NUMBER, MEMBER),
+    sequence("LREM", words(b"bl"), COUNT, BIG_NUMBER),
+    sequence("LPOS", words(b"bl"), BIG_NUMBER, some(POSITION_OPTION, 0, 2)),
+    sequence(one_of("LPOP", "RPOP"), words(b"bl"), words(b"1", b"50", b"200")),
+    sequence("LMOVE", words(b"bl"), words(b"bl"), one_of("LEFT", "RIGHT"), one_of("LEFT", "RIGHT")),
+    sequence("LTRIM", words(b"bl"), words(b"10", b"100"), words(b"-10", b"-100")),
+    sequence("SREM", words(b"bs", b"bi"), some(one_of(BIG_MEMBER, BIG_NUMBER), 50, 300)),
+    sequence("SMISMEMBER", words(b"bs", b"bi"), some(one_of(BIG_MEMBER, BIG_NUMBER), 1, 20)),
+    sequence(one_of("SINTER", "SUNION", "SDIFF"), words(b"bs", b"bs2"), words(b"bs", b"bs2")),
+    sequence(one_of("SINTERSTORE", "SDIFFSTORE"), words(b"bs3"), words(b"bs", b"bs2"), words(b"bs2", b"bs")),
+    sequence("ZREM", words(b"bz", b"bz2"), some(BIG_MEMBER, 50, 300)),
+    sequence("ZINCRBY", words(b"bz"), BIG_SCORE, BIG_MEMBER),
+    sequence(one_of("ZRANK", "ZREVRANK", "ZSCORE"), words(b"bz"), BIG_MEMBER),
+    sequence(one_of("ZRANGE", "ZREVRANGE"), words(b"bz"), BIG_INDEX, BIG_INDEX, "WITHSCORES"),
+    sequence("ZRANGEBYSCORE", words(b"bz"), BIG_BOUND, BIG_BOUND, maybe("LIMIT", BIG_INDEX, BIG_INDEX)),
+    sequence("ZREVRANGEBYSCORE", words(b"bz"), BIG_BOUND, BIG_BOUND, maybe("LIMIT", BIG_INDEX, BIG_INDEX)),
+    sequence("ZCOUNT", words(b"bz"), BIG_BOUND, BIG_BOUND),
+    sequence(one_of("ZRANGEBYLEX", "ZLEXCOUNT"), words(b"bx"), BIG_LEX_BOUND, BIG_LEX_BOUND),
+    sequence("ZREVRANGEBYLEX", words(b"bx"), BIG_LEX_BOUND, BIG_LEX_BOUND, maybe("LIMIT", BIG_INDEX, BIG_INDEX)),
+    sequence(one_of("ZPOPMIN", "ZPOPMAX"), words(b"bz", b"bx"), words(b"1", b"50")),
+    sequence("ZREMRANGEBYRANK", words(b"bz"), words(b"100", b"1000"), words(b"110", b"1200")),
+    sequence("ZREMRANGEBYSCORE", words(b"bz"), words(b"100"), words(b"(101", b"105")),
+    sequence(one_of("ZUNIONSTORE", "ZINTERSTORE"), words(b"bz3"), words(b"2"), words(b"bz"), words(b"bz2", b"bs")),
+    sequence("SRANDMEMBER", words(b"bs", b"bi"), words(b"5", b"-5", b"2000")),
+    sequence("HRANDFIELD", words(b"bh"), words(b"5", b"-5", b"2000"), "WITHVALUES"),
+    sequence("ZRANDMEMBER", words(b"bz"), words(b"5", b"-5", b"2000"), "WITHSCORES"),
+    sequence("SPOP", words(b"bs", b"bi"), words(b"1", b"5", b"100")),
+    sequence(one_of("COPY", "RENAME"), words(b"bz3", b"bs3"), words(b"bx3")),
+    sequence(PAYLOAD, words(b"bh", b"bl", b"bs", b"bi", b"bz"), words(b"restored"), words(b"0"), words(b"REPLACE")),
+    sequence(one_of("UNLINK", "DEL"), words(b"bs3", b"bz3", b"bx3", b"restored")),
 ]

@@ -12,16 +12,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from kvorum.testing.kvorum_server import KvorumServer
 from kvorum.testing.redis_server import RedisServer
-from tests.differential.collection_commands import PAYLOADS, RANDOM_CHANGES, SORTING
+from tests.differential.collection_commands import FILLING, ON_BIG_ONES, PAYLOADS, RANDOM_CHANGES, SORTING
 from tests.differential.commands import (
     ANY_COMMAND,
     COLLECTIONS,
     CONNECTION,
     GENERIC,
     NONSENSE,
+    ORDERLY_COMMAND,
     STRINGS,
     TRANSACTIONS,
 )
+from tests.differential.events import listening
 from tests.differential.machine import LIMITS, Pair
 from tests.differential.seeds import seeds
 from tests.differential.templates import one_of
@@ -48,6 +50,35 @@ def send_random(pair: Pair, random: Random) -> None:
     for _ in range(COMMANDS_PER_SEED // BATCH):
         pair.send_all([ANY_COMMAND.draw(random) for _ in range(BATCH)])
     pair.compare_states()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("seed", seeds(2))
+def test_random_commands_on_big_collections(open_pair: OpenPair, seed: int, protocol: int) -> None:
+    random = Random(3000 + seed)
+    pair = open_pair(protocol)
+    filling, commands = one_of(*FILLING), one_of(*ON_BIG_ONES)
+    pair.send_all([filling.draw(random) for _ in range(150)])
+    for _ in range(600 // BATCH):
+        pair.send_all([commands.draw(random) for _ in range(BATCH)])
+    pair.compare_states()
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("seed", seeds(6))
+def test_random_commands_cause_the_same_events(
+    open_pair: OpenPair, redis_server: RedisServer, kvorum_server: KvorumServer, seed: int, limits: str
+) -> None:
+    random = Random(2000 + seed)
+    pair = open_pair(2)
+    pair.start_over(LIMITS[limits])
+    addresses = [(server.host, server.port) for server in (redis_server, kvorum_server)]
+    with listening(pair, addresses) as both:
+        found = sum(
+            both.compare([ORDERLY_COMMAND.draw(random) for _ in range(BATCH)])
+            for _ in range(COMMANDS_PER_SEED // BATCH)
+        )
+    assert found > COMMANDS_PER_SEED // 4
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -75,7 +75,7 @@ SHORT = (
     b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"01", b"1.5", b"3.0", b"1e2", b"inf",
     b"n" * 63, b"n" * 64,
 )  # fmt: skip
-LONG = (b"l" * 65, b"L" * 300, b"abc" * 1500)
+LONG = (b"l" * 65, b"L" * 300, b"abc" * 1500, b"p" * 9000)
 MEMBER = weighted((40, words(*SHORT)), (1, words(*LONG)))
 FIELD = weighted((30, words(b"f1", b"f1", b"f2", b"f3", b"f4", b"", b"7", b"-8", b"\xff\r\n")), (10, MEMBER))
 MANY_FIELDS = words(*(b"field:%d" % number for number in range(300)))
