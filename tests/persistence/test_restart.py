@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+import kvorum
 from kvorum.testing.kvorum_server import KvorumServer, kvorum_command
 from kvorum.testing.redis_server import RedisPrograms, RedisServer
 
@@ -265,3 +266,19 @@ def test_an_expiry_that_was_prolonged_in_time(tmp_path: Path, start_kvorum: Star
     client = connect(start_kvorum(*ALWAYS, directory=tmp_path))
     assert client.get("k") == b"v"
     assert not client.exists("gone")
+
+
+def test_an_embedded_server_takes_files_only_from_a_directory_that_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with kvorum.Server(dir=str(tmp_path)) as server:
+        client = redis.Redis(port=server.port)
+        client.set("k", "v")
+        client.save()
+        client.close()
+    for options, keys in (({}, 0), ({"dir": str(tmp_path)}, 1)):
+        with kvorum.Server(**options) as server:
+            client = redis.Redis(port=server.port)
+            assert client.dbsize() == keys
+            client.close()

@@ -38,9 +38,11 @@ NANOSECONDS = 1_000_000_000
 class Persistence:
     """The files of one server."""
 
-    def __init__(self, context: ServerContext, reactor: Reactor, disk: Disk | None = None) -> None:
+    def __init__(self, context: ServerContext, reactor: Reactor, has_files: bool) -> None:
+        """``has_files``: whether a snapshot in the directory is this server's."""
         self.context = context
-        self.disk = disk if disk is not None else RealDisk()
+        self.disk: Disk = RealDisk()
+        self.has_files = has_files
         self.journal: Journal | None = None
         self.loaded_keys = 0
         self.expired_keys = 0
@@ -105,7 +107,7 @@ class Persistence:
             )  # fmt: skip
 
     async def _load_snapshot(self, path: str) -> None:
-        if not self.disk.exists(path):
+        if not (self.has_files and self.disk.exists(path)):
             return
         view: FileView = self.disk.view(path)
         reader = FileReader(view.data, self.context.keyspace)

@@ -70,11 +70,14 @@ class AsyncServer:
         log: Logger | None = None,
         **options: object,
     ) -> None:
+        embedded = config is None
         if config is None:
             config = Config.of(**{"port": 0, "bind": list(LOOPBACK), **options})  # type: ignore[arg-type]
         elif options:
             raise TypeError("give a Config or options, not both")
         self.config = config
+        # A program that embeds a server and names no directory does not mean the files that lie in its own.
+        has_files = not embedded or "dir" in options
         self._clock = clock or SystemClock()
         self._random = randomness or random.Random()
         self._log = log if log is not None else open_logger(config, self._clock)
@@ -89,7 +92,7 @@ class AsyncServer:
         self.reactor = Reactor(self.context)
         self._listeners = TcpListeners(self.reactor)
         watch_counters(self.context, self.reactor)
-        self.persistence = Persistence(self.context, self.reactor)
+        self.persistence = Persistence(self.context, self.reactor, has_files)
         self._cron = Cron(self.context, self.reactor, self.persistence)
         self._follow_configuration()
 
