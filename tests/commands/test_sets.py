@@ -105,7 +105,8 @@ def test_the_options_of_the_compact_form(pair: Pair) -> None:
             costs.append(kvorum.ask(b"MEMORY", b"USAGE", b"s").integer or 0)
     finally:
         kvorum.ask(b"CONFIG", b"SET", b"set-max-listpack-entries", b"128", b"set-max-listpack-value", b"64")
-    assert 0 < 2 * costs[0] < costs[1] == costs[2]
+    assert 0 < 2 * costs[0] < costs[1]
+    assert abs(costs[1] - costs[2]) < costs[1] // 10  # the allocator may give a block some bytes more than the other
 
 
 def numbered(count: int, prefix: str = "member:") -> list[bytes]:
