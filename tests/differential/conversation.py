@@ -148,7 +148,7 @@ def same_messages(command: Sequence[bytes], theirs: list[Reply], ours: list[Repl
     if theirs == ours:
         return True
     if command:  # what is pushed to the one who caused it may come before or after the reply
-        theirs, ours = (sorted(messages, key=_is_invalidation) for messages in (theirs, ours))
+        theirs, ours = (in_order(sorted(messages, key=_is_invalidation)) for messages in (theirs, ours))
     if len(theirs) != len(ours) or not command:
         return False
     pairs = [(first, second) for first, second in zip(theirs, ours, strict=True) if first != second]
