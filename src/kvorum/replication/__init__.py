@@ -1,0 +1,1 @@
+"""Keeping several nodes the same: Raft groups over the one log."""

@@ -1,0 +1,1 @@
+"""Raft: the consensus core, which does no input or output, and what stands around it."""
