@@ -41,6 +41,7 @@ from kvorum.server.persistence import Persistence
 from kvorum.session.blocking import BlockedClients
 from kvorum.session.context import ServerContext
 from kvorum.session.memory import MemoryLimit
+from kvorum.session.outbox import Outbox
 from kvorum.session.pipeline import NEVER_SLOW, Pipeline
 from kvorum.session.session import Session
 from kvorum.session.transactions import Watches
@@ -120,6 +121,7 @@ class AsyncServer:
         )
         keyspace.on_removed = self._key_removed
         keyspace.on_modified = self._key_modified
+        context.outbox = Outbox(effects)
         context.pipeline = Pipeline(context)
         context.memory = MemoryLimit(context)
         context.watches = Watches(keyspace)

@@ -90,7 +90,7 @@ class Node:
             update, conf_state = entry.data, before.conf_state
             if entry.type is not EntryType.NORMAL:
                 change = decode_conf_change(entry)
-                update, conf_state = change.context, self.raw.apply_conf_change(change)
+                update, conf_state = change.context, self.raw.apply_conf_change(entry)
             history.append(Snapshot(entry.index, entry.term, conf_state, before.data + update))
 
 

@@ -23,13 +23,13 @@ the log; ``tracker``, ``progress``, ``inflights``, ``quorum`` what a leader know
     a. Write ``entries``, ``hard_state`` and ``snapshot`` if there are any. An entry replaces whatever the log held at
        its index and behind it; a snapshot replaces the whole log. A snapshot, and with ``must_sync`` everything, is on
        disk and safe from a power cut before anything else happens; the truncation of what is replaced is on disk before
-       what replaces it. Otherwise only the commit index has changed, and losing that is harmless. A hard state is never
-       torn: it is the old one or the new one.
+       what replaces it. Otherwise only the commit index has changed, and losing that is harmless, but no commit index
+       is on disk before the entries it speaks of. A hard state is never torn: it is the old one or the new one.
     b. Send ``messages``. A ``Message`` may get lost, come twice or late or in another order, but not come changed, nor
        from another sender than it says.
     c. Apply ``snapshot``, then ``committed_entries``, in order and each once. For an entry that changes the membership,
-       call ``apply_conf_change(decode_conf_change(entry))`` as it is applied; or do not, if the state machine refuses
-       it, which all members must then do alike.
+       call ``apply_conf_change(entry)`` as it is applied; or do not, if the state machine refuses it, which all members
+       must then do alike.
     d. Call ``advance``. No other ``ready`` before that.
 
 5.  *Asynchronous storage writes* (``async_storage_writes``) take the place of 4. A Ready then holds only messages:
@@ -41,9 +41,9 @@ the log; ``tracker``, ``progress``, ``inflights``, ``quorum`` what a leader know
     c. All other messages may be sent at once, before anything is written. So the disks of a group work at the same
        time.
     d. Messages to the same thread are worked off in order, none is left out, and each thread may run behind. Their
-       responses are not lost, either, unless the process dies. A snapshot in a) is applied by then, too, before
-       anything of b) that comes later. ``advance`` is never called. Many messages to the append thread may share one
-       fsync.
+       responses are not lost, either, unless the process dies. A snapshot in a) is applied by then, too. Entries that
+       the apply thread gets to after that, and which the snapshot contains, are skipped, but answered. ``advance`` is
+       never called. Many messages to the append thread may share one fsync.
 
 6.  *Storage* shows exactly what has been written under 4a or 5a, at once: neither entries that are not handed out yet
     nor those that have been replaced. Entries are dropped (compacted) only if they are applied and a snapshot covers

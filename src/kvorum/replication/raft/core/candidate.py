@@ -48,6 +48,8 @@ def _step_vote_response(raft: Raft, message: Message) -> None:
         voter=message.from_,
         term=raft.term,
     )
+    if message.reject:
+        election.learn_from_refusal(raft, message)
     raft.tracker.record_vote(message.from_, granted)
     result = raft.tracker.tally_votes()
     if result is VoteResult.WON:

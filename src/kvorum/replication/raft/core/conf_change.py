@@ -45,7 +45,7 @@ class ConfChangeTransition(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConfChangeSingle:
-    """One step. A step for node 0 is ignored: so a caller can void it between commit and application."""
+    """One step. A step for node 0 is ignored."""
 
     type: ConfChangeType
     node_id: int

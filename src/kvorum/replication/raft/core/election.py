@@ -3,6 +3,7 @@ the pre-vote, in which a node asks whether it would win before it disturbs anybo
 
 from __future__ import annotations
 
+import struct
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,8 @@ from kvorum.replication.raft.core.status import Role
 if TYPE_CHECKING:
     from kvorum.replication.raft.core.raft import Raft
 
+# In a refusal: index and term of the last entry that the refuser knows to be committed.
+_COMMITTED: Final = struct.Struct(">QQ")
 # In a VOTE: the leader itself wishes this election, so that its lease does not stand against it.
 FORCED: Final = b"transfer"
 
@@ -98,12 +101,38 @@ def step_vote(raft: Raft, message: Message) -> None:
         log_term=message.log_term,
         index=message.index,
     )
-    response = VOTE_RESPONSES[message.type]
     if not granted:
-        raft.send(Message(response, to=message.from_, term=raft.term, reject=True))
+        refuse_vote(raft, message)
         return
     # The term that was asked for, not the own one: with a pre-vote it is higher, and the asker ignores lower ones.
-    raft.send(Message(response, to=message.from_, term=message.term))
+    raft.send(Message(VOTE_RESPONSES[message.type], to=message.from_, term=message.term))
     if not is_pre_vote:
         raft.election_elapsed = 0
         raft.vote = message.from_
+
+
+def refuse_vote(raft: Raft, message: Message) -> None:
+    """Refuse, and say what is committed.
+
+    The configuration in force is the one that is applied, so a node that lost touch just when a change of membership was
+    committed may ask the voters of a configuration that is no more, among them one whose log is longer and who may not
+    campaign any more. Without this nobody could win.
+    """
+    committed = raft.log.committed
+    raft.send(
+        Message(
+            VOTE_RESPONSES[message.type],
+            to=message.from_,
+            term=raft.term,
+            reject=True,
+            context=_COMMITTED.pack(committed, max(raft.log.term(committed), 0)),
+        )
+    )
+
+
+def learn_from_refusal(raft: Raft, message: Message) -> None:
+    """An entry that is committed anywhere is committed, if it is the same entry."""
+    if len(message.context) == _COMMITTED.size:
+        index, term = _COMMITTED.unpack(message.context)
+        if raft.log.maybe_commit(index, term):
+            raft.logger.info("learns of commits by a refusal", node=raft.id, from_=message.from_, committed=index)

@@ -164,6 +164,7 @@ def restore_snapshot(raft: Raft, snapshot: Snapshot) -> bool:
         log.commit_to(snapshot.index)
         return False
     log.restore(snapshot)
+    raft.configuration_index = snapshot.index
     raft.switch_to_configuration(*restore(raft.tracker, log.last_index(), conf_state))
     raft.logger.info("restores a snapshot", node=raft.id, index=snapshot.index, term=snapshot.term)
     return True

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from kvorum.replication.raft.core import replication
-from kvorum.replication.raft.core.conf_change import decode_conf_change, is_conf_change
+from kvorum.replication.raft.core.changer import Changer
+from kvorum.replication.raft.core.conf_change import ConfChangeV2, decode_conf_change, is_conf_change
 from kvorum.replication.raft.core.entries import NO_NODE, Entry
-from kvorum.replication.raft.core.errors import ProposalDroppedError, ReadIndexDroppedError
+from kvorum.replication.raft.core.errors import ConfChangeError, ProposalDroppedError, ReadIndexDroppedError
 from kvorum.replication.raft.core.messages import Message, MessageType
 from kvorum.replication.raft.core.progress import Progress, ProgressState
 from kvorum.replication.raft.core.read_only import ReadRequest, ReadState
@@ -50,23 +51,27 @@ def _step_propose(raft: Raft, message: Message) -> None:
 
 
 def _admit_conf_change(raft: Raft, entry: Entry, index: int) -> Entry:
-    """The entry itself, or an empty one in its place: one change at a time, and only from a state that allows it."""
+    """The entry itself, or an empty one in its place: one change at a time, and only one that can be applied."""
     change = decode_conf_change(entry).as_v2()
-    is_joint = bool(raft.tracker.conf_state.voters_outgoing)
-    wants_to_leave = not change.changes
-    if raft.pending_conf_index > raft.log.applied:
-        reason = "another one may not be applied yet"
-    elif is_joint and not wants_to_leave:
-        reason = "the joint configuration must be left first"
-    elif wants_to_leave and not is_joint:
-        reason = "there is no joint configuration to leave"
-    else:
-        reason = ""
-    if reason and not raft.disable_conf_change_validation:
+    reason = "" if raft.disable_conf_change_validation else _why_refused(raft, change)
+    if reason:
         raft.logger.info("ignores a change of membership", node=raft.id, change=change, reason=reason)
         return Entry(0, 0)
     raft.pending_conf_index = index
     return entry
+
+
+def _why_refused(raft: Raft, change: ConfChangeV2) -> str:
+    """With no other change under way, the configuration in force is the one that this change will meet."""
+    if raft.pending_conf_index > raft.log.applied:
+        return "another one may not be applied yet"
+    if raft.tracker.conf_state.voters_outgoing and change.changes:
+        return "the joint configuration must be left first"
+    try:
+        Changer(raft.tracker, raft.log.last_index()).change(change)
+    except ConfChangeError as error:
+        return str(error)
+    return ""
 
 
 # Reads.

@@ -93,6 +93,7 @@ class Message:
     ``APPEND_RESPONSE``         matches up to ``index``; or ``reject``: not at ``index``, try at ``reject_hint`` (its term is
                                 ``log_term``)
     ``VOTE``, ``PRE_VOTE``      the candidate's last entry: ``index``, ``log_term``; ``context`` if a transfer forces it
+    their responses             ``reject``, then what is committed in ``context``
     ``HEARTBEAT`` and response  ``commit``; ``context`` comes back as it went out
     ``SNAPSHOT``                ``snapshot``
     ``READ_INDEX``, response    the reader's ``context``; ``index``

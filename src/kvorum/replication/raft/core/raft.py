@@ -25,7 +25,7 @@ from typing import Final
 
 from kvorum.replication.raft.core import candidate, election, follower, leader, replication
 from kvorum.replication.raft.core.changer import Changer, restore
-from kvorum.replication.raft.core.conf_change import ConfChangeV2
+from kvorum.replication.raft.core.conf_change import decode_conf_change
 from kvorum.replication.raft.core.config import Config, ReadOnlyOption
 from kvorum.replication.raft.core.entries import (
     EMPTY_HARD_STATE,
@@ -75,6 +75,8 @@ class Raft:
         self.read_states: list[ReadState] = []
         # Reads that came to a leader whose first entry was not committed yet.
         self.pending_read_index_messages: list[Message] = []
+        # The configuration in force is the one as of this entry.
+        self.configuration_index = max(config.applied, self.log.applied)
         # No further change of membership is proposed before everything up to here is applied.
         self.pending_conf_index = 0
         # An estimate, which may be too low but never too high; only the leader keeps it.
@@ -107,16 +109,13 @@ class Raft:
         """Go on from what the storage holds."""
         hard_state, conf_state = config.storage.initial_state()
         self.switch_to_configuration(*restore(self.tracker, self.log.last_index(), conf_state))
-        if hard_state != EMPTY_HARD_STATE:
-            if not self.log.committed <= hard_state.commit <= self.log.last_index():
-                raise InvariantError(
-                    f"{hard_state} does not fit a log of {self.log.committed} to {self.log.last_index()}"
-                )
-            self.log.committed = hard_state.commit
-            self.term = hard_state.term
-            self.vote = hard_state.vote
-        if config.applied > 0:
-            self.log.applied_to(config.applied, 0)
+        if max(hard_state.commit, config.applied) > self.log.last_index():
+            raise InvariantError(f"entries are lost: {hard_state}, but the log ends at {self.log.last_index()}")
+        # What is applied or in a snapshot was committed, even if the stored commit index is older.
+        self.log.committed = max(hard_state.commit, config.applied, self.log.committed)
+        self.log.applied_to(max(config.applied, self.log.applied), 0)
+        self.term = hard_state.term
+        self.vote = hard_state.vote
         self.become_follower(self.term, NO_NODE)
         # Before the restart it may have promised a leader not to vote for anybody else for so long.
         is_bound = config.read_only_option is ReadOnlyOption.LEASE_BASED and hard_state != EMPTY_HARD_STATE
@@ -297,7 +296,7 @@ class Raft:
             self.send(Message(MessageType.APPEND_RESPONSE, to=message.from_))
         elif kind == MessageType.PRE_VOTE:
             # Silence could be a deadlock between a higher term and a longer log.
-            self.send(Message(MessageType.PRE_VOTE_RESPONSE, to=message.from_, term=self.term, reject=True))
+            election.refuse_vote(self, message)
         elif kind == MessageType.STORAGE_APPEND_RESPONSE:
             # Entries may have been overwritten in the meantime, see ``RawNode``. A snapshot is right in any term.
             if message.snapshot is not None:
@@ -384,8 +383,13 @@ class Raft:
 
     # Membership.
 
-    def apply_conf_change(self, change: ConfChangeV2) -> ConfState:
+    def apply_conf_change(self, entry: Entry) -> ConfState:
         """Raises ConfChangeError, in which case the log holds what it should never have let in."""
+        if entry.index <= self.configuration_index:
+            # A snapshot that came in the meantime knows better.
+            return self.tracker.conf_state
+        change = decode_conf_change(entry).as_v2()
+        self.configuration_index = entry.index
         return self.switch_to_configuration(*Changer(self.tracker, self.log.last_index()).change(change))
 
     def switch_to_configuration(self, conf_state: ConfState, progress: ProgressMap) -> ConfState:

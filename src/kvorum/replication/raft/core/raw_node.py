@@ -81,9 +81,9 @@ class RawNode:
         self.raft.step(Message(MessageType.PROPOSE, from_=self.raft.id, entries=(entry,)))
         return EntryId(self.raft.term, self.raft.log.last_index()) if self.raft.role == Role.LEADER else None
 
-    def apply_conf_change(self, change: AnyConfChange) -> ConfState:
+    def apply_conf_change(self, entry: Entry) -> ConfState:
         """A committed change of membership is applied. Returns what snapshots must record from here on."""
-        return self.raft.apply_conf_change(change.as_v2())
+        return self.raft.apply_conf_change(entry)
 
     def read_index(self, context: bytes) -> None:
         """Ask for an index from which a linearizable read may be answered; it comes as a ReadState with this context.

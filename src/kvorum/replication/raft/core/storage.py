@@ -18,7 +18,7 @@ class Storage(Protocol):
     """
 
     def initial_state(self) -> tuple[HardState, ConfState]:
-        """Read once, at the start."""
+        """Read once, at the start. The configuration is the one as of ``Config.applied``."""
 
     def entries(self, low: int, high: int, max_size: int) -> list[Entry]:
         """Entries ``low`` to ``high - 1``, as many as fit into ``max_size`` bytes (``entries_size``) but at least one. The list
