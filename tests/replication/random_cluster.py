@@ -68,7 +68,8 @@ class Member:
         self.storage = MemoryStorage()
         if snapshot.index:
             self.storage.apply_snapshot(snapshot)
-        self.stable_commit = 0
+            self.storage.set_hard_state(HardState(snapshot.term, 0, snapshot.index))
+        self.stable_commit = snapshot.index
         self.clock = cluster.random.random()
         self.rate = 1 + cluster.random.uniform(-CLOCK_ERROR, CLOCK_ERROR)
         self.paused = False

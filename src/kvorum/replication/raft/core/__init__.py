@@ -51,10 +51,10 @@ the log; ``tracker``, ``progress``, ``inflights``, ``quorum`` what a leader know
 7.  *Time.* Call ``tick`` at regular intervals, also when nothing else happens. An election timeout should be at least
     ten heartbeats, a tick longer than a round trip. After a pause tick as often as the pause lasted, at the latest
     before the next ``read_index`` if reads are lease based: a lease ends by ticks alone.
-8.  *Starting.* A new group: every first member starts with a storage that holds the same snapshot with an index of at
-    least 1, its term 1 and the members as ``conf_state``, and no entries. A node that joins: an empty storage; it
-    learns everything from the leader, after it was added by a change of membership. A restart: the storage as it was,
-    and as ``applied`` the last entry that the state machine really holds.
+8.  *Starting.* A new group: every first member starts with a storage that holds no entries, the same snapshot of index
+    1 and term 1 with the members as ``conf_state``, and the hard state of term 1, commit 1 and no vote. A node that
+    joins: an empty storage; it learns everything from the leader, after it was added by a change of membership. A
+    restart: the storage as it was, and as ``applied`` the last entry that the state machine really holds.
 9.  *Proposals* may be lost without notice. ``propose`` says which entry a proposal became; it is committed if the entry
     that is applied at that index has that term, and is lost for certain if one with another term is.
     ``accepts_proposals`` asks beforehand. On followers proposals are forwarded unless that is switched off; then nobody

@@ -149,15 +149,14 @@ def handle_snapshot(raft: Raft, message: Message) -> None:
 
 
 def restore_snapshot(raft: Raft, snapshot: Snapshot) -> bool:
-    """Let the snapshot replace the log; False if nothing is gained by it."""
+    """Let the snapshot replace the log; False if nothing is gained by it.
+
+    This node need not be in its configuration: a snapshot that is older than the addition of the node does as well as one
+    made for it, if the log goes on from there.
+    """
     log = raft.log
-    conf_state = snapshot.conf_state
     if snapshot.index <= log.committed:
         raft.logger.info("ignores an old snapshot", node=raft.id, index=snapshot.index, committed=log.committed)
-        return False
-    if raft.id not in (*conf_state.voters, *conf_state.learners, *conf_state.voters_outgoing):
-        # What is staged in learners_next is among the outgoing voters.
-        raft.logger.warning("ignores a snapshot of a group that it is not in", node=raft.id, conf_state=conf_state)
         return False
     if log.match_term(snapshot.index, snapshot.term):
         raft.logger.info("has all entries of the snapshot", node=raft.id, index=snapshot.index)
@@ -165,6 +164,6 @@ def restore_snapshot(raft: Raft, snapshot: Snapshot) -> bool:
         return False
     log.restore(snapshot)
     raft.configuration_index = snapshot.index
-    raft.switch_to_configuration(*restore(raft.tracker, log.last_index(), conf_state))
+    raft.switch_to_configuration(*restore(raft.tracker, log.last_index(), snapshot.conf_state))
     raft.logger.info("restores a snapshot", node=raft.id, index=snapshot.index, term=snapshot.term)
     return True

@@ -14,8 +14,9 @@ everybody, then the table of its receiver's role::
                     or lost; the leader also without contact to a quorum
 
 Invariants: the term never goes down; a node votes once in a term; a leader only ever appends to its log; only entries of the
-own term are committed by counting. The configuration in force is the one *applied*, not the last one in the log; it is
-safe because at most one change is under way and neighbouring configurations overlap.
+own term are committed by counting. The configuration in force is the one *applied*, not the last one in the log; that is
+safe because a change is proposed only when the one before is applied, nobody campaigns before applying all changes that
+are committed, and majorities of neighbouring configurations overlap.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Final
 
 from kvorum.replication.raft.core import candidate, election, follower, leader, replication
 from kvorum.replication.raft.core.changer import Changer, restore
-from kvorum.replication.raft.core.conf_change import decode_conf_change
+from kvorum.replication.raft.core.conf_change import decode_conf_change, is_conf_change
 from kvorum.replication.raft.core.config import Config, ReadOnlyOption
 from kvorum.replication.raft.core.entries import (
     EMPTY_HARD_STATE,
@@ -116,6 +117,7 @@ class Raft:
         self.log.applied_to(max(config.applied, self.log.applied), 0)
         self.term = hard_state.term
         self.vote = hard_state.vote
+        self._commit_earlier_changes()
         self.become_follower(self.term, NO_NODE)
         # Before the restart it may have promised a leader not to vote for anybody else for so long.
         is_bound = config.read_only_option is ReadOnlyOption.LEASE_BASED and hard_state != EMPTY_HARD_STATE
@@ -129,6 +131,16 @@ class Raft:
             applied=self.log.applied,
             last_index=self.log.last_index(),
         )
+
+    def _commit_earlier_changes(self) -> None:
+        """A leader proposes a change of membership only when the one before is applied; so of the changes in a log all but
+        the last are committed, even if the commit index that said so did not survive. Without this the node could
+        campaign with a configuration that is two changes old, whose majorities need not overlap with those in force.
+        """
+        tail = self.log.scan(self.log.committed + 1, self.log.last_index() + 1)
+        changes = [entry.index for entry in tail if is_conf_change(entry)]
+        if len(changes) > 1 and not self.disable_conf_change_validation:
+            self.log.commit_to(changes[-2])
 
     def soft_state(self) -> SoftState:
         return SoftState(self.lead, self.role)
