@@ -30,6 +30,8 @@ FIRST_INDEX = 1
 ELECTION_TICK = 10
 # How many steps of the scheduler make a tick.
 STEPS_PER_TICK = 4
+# How late a late message may be.
+MOST_LATE_STEPS = 25 * STEPS_PER_TICK
 # A clock may be so much faster or slower: over one election timeout that is less than the drift that is allowed for.
 CLOCK_ERROR = 0.04
 
@@ -45,6 +47,7 @@ class Chances:
     deliver: float = 0.8
     lose: float = 0.02
     double: float = 0.03
+    late: float = 0.05
     write: float = 0.6
     propose: float = 0.4
     read: float = 0.2
@@ -211,6 +214,8 @@ class RandomCluster:
     random: random.Random = field(init=False)
     members: dict[int, Member] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
+    late: list[tuple[int, Message]] = field(default_factory=list)
+    now: int = 0
     cuts: set[tuple[int, int]] = field(default_factory=set)
     leaders: dict[int, int] = field(default_factory=dict)
     committed: dict[int, tuple[int, bytes]] = field(default_factory=dict)
@@ -238,6 +243,9 @@ class RandomCluster:
             self.step()
 
     def step(self) -> None:
+        self.now += 1
+        self.messages += [message for due, message in self.late if due <= self.now]
+        self.late = [(due, message) for due, message in self.late if due > self.now]
         for member in self.members.values():
             member.pass_time(1 / STEPS_PER_TICK)
             if member.runs:
@@ -274,6 +282,8 @@ class RandomCluster:
             self.messages.append(message)
         if chance() < self.chances.double:
             self.messages.append(message)
+        if chance() < self.chances.late:
+            self.late.append((self.now + self.random.randrange(MOST_LATE_STEPS), message))
         if message.type is MessageType.SNAPSHOT:
             failed = chance() < 0.3
             self.members[message.from_].attempt(lambda raw: raw.report_snapshot(message.to, failed))
@@ -389,7 +399,7 @@ class RandomCluster:
         """With all faults gone the group gets on: somebody leads, and all members have the same."""
         self.cuts.clear()
         self.chances = replace(
-            self.chances, deliver=1.0, lose=0.0, double=0.0, write=0.9, propose=0.0, read=0.0, crash=0.0, restart=1.0,
+            self.chances, deliver=1.0, lose=0.0, double=0.0, late=0.0, write=0.9, propose=0.0, read=0.0, crash=0.0, restart=1.0,
             pause=0.0, cut=0.0, change=0.0, transfer=0.0, unreachable=0.0,
         )  # fmt: skip
         for member in self.members.values():

@@ -168,6 +168,26 @@ def test_reads_end_with_the_leadership() -> None:
     assert contexts(network) == []
 
 
+def test_a_read_at_a_leader_that_was_deposed_is_not_confirmed_when_it_leads_again() -> None:
+    network = Network(check_quorum=False, pre_vote=False)
+    old = network.elect(1)
+    network.lost = lambda message: 1 in (message.from_, message.to)
+    network.nodes[2].campaign()
+    network.run()
+    network.nodes[2].propose(b"the read must see this")
+    network.run()
+    # It still takes itself for the leader, and what it knows to be committed is not all.
+    old.read_index(b"read")
+    network.run()
+    network.lost = lambda message: False
+    network.tick(2)
+    network.run()
+    network.elect(1)
+    network.tick(1)
+    network.run()
+    assert contexts(network) == []
+
+
 def test_without_a_leader_and_beyond_the_limit_reads_are_refused() -> None:
     network = Network(max_pending_reads=3)
     with pytest.raises(ReadIndexDroppedError):

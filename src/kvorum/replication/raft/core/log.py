@@ -30,12 +30,14 @@ class RaftLog:
     # Where it begins and ends, and what is at an index.
 
     def first_index(self) -> int:
-        index = self.unstable.first_index()
-        return self.storage.first_index() if index is None else index
+        snapshot = self.unstable.snapshot
+        return self.storage.first_index() if snapshot is None else snapshot.index + 1
 
     def last_index(self) -> int:
-        index = self.unstable.last_index()
-        return self.storage.last_index() if index is None else index
+        unstable = self.unstable
+        if unstable.entries:
+            return unstable.offset + len(unstable.entries) - 1
+        return self.storage.last_index() if unstable.snapshot is None else unstable.snapshot.index
 
     def last_entry_id(self) -> EntryId:
         index = self.last_index()
@@ -46,9 +48,9 @@ class RaftLog:
 
     def term(self, index: int) -> int:
         """UNKNOWN_TERM if the entry was compacted or does not exist."""
-        term = self.unstable.term(index)
-        if term != UNKNOWN_TERM or not self.first_index() - 1 <= index <= self.last_index():
-            return term
+        unstable = self.unstable
+        if index >= unstable.offset or unstable.snapshot is not None:
+            return unstable.term(index)
         try:
             return self.storage.term(index)
         except (CompactedError, UnavailableError):
@@ -65,16 +67,16 @@ class RaftLog:
 
     def entries(self, low: int, max_size: int) -> list[Entry]:
         """From ``low`` to the end, limited. Raises CompactedError."""
-        last = self.last_index()
-        return [] if low > last else self.slice(low, last + 1, max_size)
+        high = self.last_index() + 1
+        return self.slice(low, high, max_size) if low < high else []
 
     def slice(self, low: int, high: int, max_size: int) -> list[Entry]:
         """Entries ``low`` to ``high - 1`` as far as they fit into ``max_size`` bytes, at least one. Raises CompactedError."""
-        if low < self.first_index():
+        offset = self.unstable.offset
+        if low < offset and low < self.first_index():
             raise CompactedError
         if not low <= high <= self.last_index() + 1:
             raise InvariantError(f"entries {low} to {high - 1} are not in a log that ends at {self.last_index()}")
-        offset = self.unstable.offset
         if low >= offset:
             return limit_size(self.unstable.slice(low, high), max_size)
         stable_high = min(high, offset)

@@ -28,16 +28,6 @@ class Unstable:
         self.offset = offset
         self.offset_in_progress = offset
 
-    def first_index(self) -> int | None:
-        """First index of the whole log, if a snapshot decides it."""
-        return None if self.snapshot is None else self.snapshot.index + 1
-
-    def last_index(self) -> int | None:
-        """Last index of the whole log, if it is decided here."""
-        if self.entries:
-            return self.offset + len(self.entries) - 1
-        return None if self.snapshot is None else self.snapshot.index
-
     def term(self, index: int) -> int:
         """UNKNOWN_TERM if the entry is not here."""
         at = index - self.offset
