@@ -42,6 +42,7 @@ class Chances:
 
     async_storage_writes: bool = True
     read_only_option: ReadOnlyOption = ReadOnlyOption.SAFE
+    message_size: int = 100
     first_members: int = 3
     all_members: int = 3
     deliver: float = 0.8
@@ -97,7 +98,7 @@ class Member:
                 election_tick=ELECTION_TICK,
                 async_storage_writes=chances.async_storage_writes,
                 read_only_option=chances.read_only_option,
-                max_message_size=100,
+                max_message_size=chances.message_size,
                 max_inflight_messages=4,
                 max_inflight_bytes=300,
                 max_committed_size_per_ready=200,
@@ -207,7 +208,8 @@ class Member:
 
 @dataclass
 class RandomCluster:
-    """``committed``: term and data of everything that any node has ever taken for committed, by index."""
+    """``committed``: term and data of everything that any node has ever taken for committed, by index. ``leaders``,
+    ``first_commit``: who led a term, and its commit index when it began to."""
 
     seed: int
     chances: Chances
@@ -220,7 +222,7 @@ class RandomCluster:
     leaders: dict[int, int] = field(default_factory=dict)
     committed: dict[int, tuple[int, bytes]] = field(default_factory=dict)
     last_applied: int = 0
-    checked_commit: dict[int, int] = field(default_factory=dict)
+    first_commit: dict[int, int] = field(default_factory=dict)
     reads: int = 0
     proposals: int = 0
 
@@ -356,26 +358,25 @@ class RandomCluster:
         raft = member.core().raft
         log = raft.log
         assert log.applied <= log.applying <= log.committed <= log.last_index()
-        if raft.role == Role.LEADER and self.leaders.setdefault(raft.term, member.id) == member.id:
-            self.check_completeness(member)
-        assert raft.role != Role.LEADER or self.leaders[raft.term] == member.id, f"two leaders in term {raft.term}"
+        if raft.role == Role.LEADER:
+            self.check_leader(member)
         for progress in raft.tracker.progress.values():
             assert progress.match < progress.next
             assert progress.inflights.count <= progress.inflights.max_messages
         self.check_committed(member)
 
-    def check_completeness(self, member: Member) -> None:
-        """Once in a term: a leader has everything that is committed."""
+    def check_leader(self, member: Member) -> None:
+        """One in a term, with everything that is committed, and committing only entries of its own term by itself."""
         raft = member.core().raft
-        key = -raft.term
-        if key in self.checked_commit:
-            return
-        self.checked_commit[key] = member.id
-        for index, (term, _) in self.committed.items():
-            own = raft.log.term(index)
-            assert own == term or (own == UNKNOWN_TERM and index < raft.log.first_index()), (
-                f"leader lacks entry {index}"
-            )
+        log = raft.log
+        if raft.term not in self.leaders:
+            self.leaders[raft.term] = member.id
+            self.first_commit[raft.term] = log.committed
+            for index, (term, _) in self.committed.items():
+                own = log.term(index)
+                assert own == term or (own == UNKNOWN_TERM and index < log.first_index()), f"leader lacks entry {index}"
+        assert self.leaders[raft.term] == member.id, f"two leaders in term {raft.term}"
+        assert log.committed == self.first_commit[raft.term] or log.term(log.committed) == raft.term
 
     def check_committed(self, member: Member) -> None:
         """Nodes never differ in what they take for committed."""
@@ -409,6 +410,8 @@ class RandomCluster:
             member.pass_time(0)
         self.run(40 * ELECTION_TICK * STEPS_PER_TICK)
         (leader,) = {leader.id for leader in self.leading()}
+        log = self.members[leader].core().raft.log
+        assert log.committed == log.last_index(), "the first entry of a term commits all before it"
         self.members[leader].attempt(lambda raw: raw.propose(b"last"))
         self.run(10 * ELECTION_TICK * STEPS_PER_TICK)
         state = self.members[leader].conf_state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 
 from kvorum.replication.raft.core.conf_change import ConfChangeType, decode_conf_change
@@ -136,7 +137,7 @@ def describe_entries(entries: Iterable[Entry]) -> list[str]:
 
 def describe_entry(entry: Entry) -> str:
     if entry.type is EntryType.NORMAL:
-        text = '"' + entry.data.decode() + '"'
+        text = json.dumps(entry.data.decode(), ensure_ascii=False)
     else:
         changes = decode_conf_change(entry).as_v2().changes
         text = " ".join(f"{_LETTERS[change.type]}{change.node_id}" for change in changes)
