@@ -294,6 +294,19 @@ def test_with_leases_a_voter_that_restarts_keeps_the_promise_it_may_have_made() 
     assert voter.raft.vote == 3
 
 
+def test_with_leases_a_promise_is_kept_whatever_term_is_heard_of() -> None:
+    network = leading_with_lease()
+    voter = network.nodes[2]
+    # From somebody whose election failed.
+    voter.step(Message(MessageType.APPEND_RESPONSE, from_=3, to=2, term=9))
+    assert voter.raft.lead == 0
+    voter.step(Message(MessageType.VOTE, from_=3, to=2, term=10, index=99, log_term=8))
+    assert voter.raft.vote == 0
+    network.tick(2, times=10)
+    voter.step(Message(MessageType.VOTE, from_=3, to=2, term=10, index=99, log_term=8))
+    assert voter.raft.vote == 3
+
+
 def test_with_leases_nobody_campaigns_against_the_leader() -> None:
     network = leading_with_lease()
     network.nodes[2].campaign()

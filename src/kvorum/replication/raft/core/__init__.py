@@ -14,7 +14,7 @@ the log; ``tracker``, ``progress``, ``inflights``, ``quorum`` what a leader know
 
 1.  *One at a time.* All calls come from one thread. Nothing that was handed in or out is changed afterwards, neither
     messages nor entries nor lists.
-2.  *Ids.* A node's id is a number between 1 and 2**64 - 3 that is never used for another node, not even for the same
+2.  *Ids.* A node's id is a number between 1 and 2**63 - 1 that is never used for another node, not even for the same
     machine with an empty disk: such a node would not know what it has promised.
 3.  *Ready.* After any other call, ``has_ready`` may be true. Then ``ready`` gives out what is to be done, exactly once,
     and all of it must be done. Several calls may come before one ``ready``: that is how batches form.

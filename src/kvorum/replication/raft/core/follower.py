@@ -137,6 +137,7 @@ def _check_entries(previous: EntryId, entries: Sequence[Entry], term: int) -> No
 
 def handle_heartbeat(raft: Raft, message: Message) -> None:
     raft.log.commit_to(message.commit)
+    raft.bind()
     raft.send(Message(MessageType.HEARTBEAT_RESPONSE, to=message.from_, context=message.context))
 
 

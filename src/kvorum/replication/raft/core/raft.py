@@ -87,6 +87,8 @@ class Raft:
         self.election_elapsed = 0
         self.heartbeat_elapsed = 0
         self.randomized_election_timeout = 0
+        # With leases: until then this node has promised to vote for nobody but its leader, whatever else it hears.
+        self._bound_until_tick = 0
         # Who was asked to campaign may do so at any time in this term, whatever others promised.
         self.lease_given_away = False
         self._set_options(config)
@@ -119,9 +121,9 @@ class Raft:
         self.vote = hard_state.vote
         self._commit_earlier_changes()
         self.become_follower(self.term, NO_NODE)
-        # Before the restart it may have promised a leader not to vote for anybody else for so long.
-        is_bound = config.read_only_option is ReadOnlyOption.LEASE_BASED and hard_state != EMPTY_HARD_STATE
-        self._bound_until_tick = self.ticks + self.election_timeout if is_bound else 0
+        if hard_state != EMPTY_HARD_STATE:
+            # It may have answered a leader just before the restart.
+            self.bind()
         self.logger.info(
             "starts",
             node=self.id,
@@ -293,11 +295,15 @@ class Raft:
         self.become_follower(message.term, message.from_ if is_from_leader else NO_NODE)
         return True
 
+    def bind(self) -> None:
+        """A leader who may hold a lease is answered: from now on it can count on this node for an election timeout."""
+        if self.read_only.option is ReadOnlyOption.LEASE_BASED:
+            self._bound_until_tick = self.ticks + self.election_timeout
+
     def _is_bound(self) -> bool:
         """Whether a leader was heard of so recently that nobody else gets this node's vote."""
-        return self.check_quorum and (
-            (self.lead != NO_NODE and self.election_elapsed < self.election_timeout)
-            or self.ticks < self._bound_until_tick
+        return self.ticks < self._bound_until_tick or (
+            self.check_quorum and self.lead != NO_NODE and self.election_elapsed < self.election_timeout
         )
 
     def _answer_lower_term(self, message: Message) -> None:
