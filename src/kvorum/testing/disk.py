@@ -5,14 +5,18 @@ the three fsyncs, are operations with a number: ``fail`` and ``shorten`` name th
 after each.
 
 **What is safe.** Content is safe after a successful ``fsync`` or ``fdatasync`` of the file, names after
-``sync_directory`` of their directory (both, if a rename crosses directories). After an fsync that failed, what it
-should have made safe never becomes safe by another one: Linux forgets which pages it could not write.
+``sync_directory`` of their directory (both, if a rename crosses directories). An fsync covers what was done before it
+began: it is recorded when it ends, and ``covers`` says how many operations there were when it began; ``while_syncing``
+is called in between. After an fsync that failed, what it should have made safe never becomes safe by another one: Linux
+forgets which pages it could not write.
 
 **What a crash may leave behind**, after each operation, is any combination of
 
 - for each file, what is safe plus a prefix of the appends and truncations since. The last append may moreover be
   torn: at every byte if it has at most ``SMALL_BYTES``, else at every sector boundary of the file, and one byte
-  from its start and end;
+  from its start and end. What is missing may be missing altogether, or, from the end of an operation or a sector
+  boundary on, be zeros up to the length that the file had: some file systems note the new length before the data are
+  there;
 - for the names, what is safe plus any subset of the changes since, in their order: a rename may be lost and a later
   one kept. A file without a name is gone, and so is what is in a directory that is gone.
 
@@ -30,8 +34,8 @@ from __future__ import annotations
 import errno
 import itertools
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from kvorum.journal.disk import Buffer, DiskError, DiskFile, FileView, disk_error
 
@@ -46,7 +50,7 @@ MOST_COMBINATIONS = 4096
 @dataclass(frozen=True, slots=True)
 class Operation:
     """Something that was done, or tried. ``target`` is the new name of a rename, ``data`` what an append wrote,
-    ``size`` that of a truncation."""
+    ``size`` that of a truncation, ``covers`` how many operations there were when an fsync began."""
 
     name: str
     path: str
@@ -55,6 +59,7 @@ class Operation:
     size: int = 0
     inode: int = -1
     error: int = 0
+    covers: int = -1
 
     def __str__(self) -> str:
         words = [self.name, self.path]
@@ -90,7 +95,8 @@ class CrashState:
 
 class FakeDisk:
     """Files in memory. ``capacity`` is the space for all of them, None for endless; ``unreadable`` maps paths to
-    the errno of opening and reading them; ``operations`` is what was done."""
+    the errno of opening and reading them; ``operations`` is what was done. One other thread may call ``fdatasync``
+    meanwhile."""
 
     def __init__(
         self,
@@ -100,6 +106,7 @@ class FakeDisk:
     ) -> None:
         self.capacity = capacity
         self.unreadable: dict[str, int] = {}
+        self.while_syncing: Callable[[DiskFile], object] | None = None
         self.operations: list[Operation] = []
         self._directories = set(directories)
         self._contents: list[bytearray] = []
@@ -141,7 +148,7 @@ class FakeDisk:
         safety = _Safety(self._first_directories, self._first_names, self._first_contents)
         yield from safety.states(0, "before the first operation")
         for number, operation in enumerate(self.operations, 1):
-            safety.apply(operation)
+            safety.apply(number, operation)
             yield from safety.states(number, str(operation))
 
     # What the journal does.
@@ -179,10 +186,16 @@ class FakeDisk:
         return len(data[:room])
 
     def fsync(self, file: DiskFile) -> None:
-        self._record(Operation("fsync", file.path, inode=self._inode(file)), "fsync")
+        self._sync("fsync", file)
 
     def fdatasync(self, file: DiskFile) -> None:
-        self._record(Operation("fdatasync", file.path, inode=self._inode(file)), "fsync")
+        self._sync("fdatasync", file)
+
+    def _sync(self, name: str, file: DiskFile) -> None:
+        inode, covers = self._inode(file), len(self.operations)
+        if self.while_syncing is not None:
+            self.while_syncing(file)
+        self._record(Operation(name, file.path, inode=inode, covers=covers), "fsync")
 
     def truncate(self, file: DiskFile, size: int) -> None:
         inode = self._inode(file)
@@ -273,9 +286,7 @@ class FakeDisk:
         """Note it; raise what it is to fail with."""
         error = self._failures.get(len(self.operations), 0)
         if error:
-            self.operations.append(
-                Operation(operation.name, operation.path, operation.target, inode=operation.inode, error=error)
-            )
+            self.operations.append(replace(operation, data=b"", size=0, error=error))
             raise disk_error(name, operation.path, error)
         self.operations.append(operation)
 
@@ -285,26 +296,34 @@ class _Content:
     """A file: what is safe of it, and what was done since. After a failed fsync nothing more becomes safe."""
 
     safe: bytes = b""
-    pending: list[Operation] = field(default_factory=list)
+    pending: list[tuple[int, Operation]] = field(default_factory=list)
     given_up: bool = False
+
+    def sync(self, covers: int) -> None:
+        """What was done before so many operations is safe."""
+        content = bytearray(self.safe)
+        while self.pending and self.pending[0][0] <= covers:
+            _carry_out(self.pending.pop(0)[1], content)
+        self.safe = bytes(content)
 
     def variants(self) -> list[bytes]:
         """What a crash may make of it, the safe one first and the complete one last."""
         found = [self.safe]
-        for operation in self.pending:
+        for _, operation in self.pending:
             content = bytearray(found[-1])
-            if operation.name == "append":
-                content += operation.data
-            else:
-                _resize(content, operation.size)
+            _carry_out(operation, content)
             found.append(bytes(content))
         torn: list[bytes] = []
-        if self.pending and self.pending[-1].name == "append":
-            before, data = found[-2], self.pending[-1].data
+        if self.pending and self.pending[-1][1].name == "append":
+            before, data = found[-2], self.pending[-1][1].data
             torn = [before + data[:size] for size in _tears(len(before), len(data))]
         if len(found) > MOST_PREFIXES:
             found = found[: MOST_PREFIXES // 2] + found[-MOST_PREFIXES // 2 :]
-        return list(dict.fromkeys([*found[:-1], *torn, found[-1]]))
+        whole = found[-1]
+        short = [*found[:-1], *torn]
+        sectors = [one for one in torn if len(one) % SECTOR_BYTES == 0]
+        zeros = [one + bytes(len(whole) - len(one)) for one in (*found[:-1], *sectors) if len(one) < len(whole)]
+        return list(dict.fromkeys([*short, *zeros, whole]))
 
 
 @dataclass(slots=True)
@@ -324,15 +343,15 @@ class _Safety:
         self.contents = {inode: _Content(content) for inode, content in enumerate(contents)}
         self.changes: list[_Change] = []
 
-    def apply(self, operation: Operation) -> None:
-        """Go through one operation."""
+    def apply(self, number: int, operation: Operation) -> None:
+        """Go through one operation; ``number`` counts from 1."""
         name = operation.name
         if name in ("fsync", "fdatasync"):
-            self._fsync(self.contents[operation.inode], failed=bool(operation.error))
+            self._fsync(self.contents[operation.inode], operation)
         elif operation.error:
             return
         elif name in ("append", "truncate"):
-            self.contents[operation.inode].pending.append(operation)
+            self.contents[operation.inode].pending.append((number, operation))
         elif name == "sync_directory":
             self._sync_directory(operation.path)
         else:
@@ -344,11 +363,10 @@ class _Safety:
             self.changes.append(_Change(operation, places))
 
     @staticmethod
-    def _fsync(content: _Content, failed: bool) -> None:
-        content.given_up |= failed and bool(content.pending)
-        if not failed and not content.given_up:
-            content.safe = _last(content)
-            content.pending.clear()
+    def _fsync(content: _Content, operation: Operation) -> None:
+        content.given_up |= bool(operation.error) and bool(content.pending)
+        if not operation.error and not content.given_up:
+            content.sync(operation.covers)
 
     def _sync_directory(self, path: str) -> None:
         for change in self.changes:
@@ -395,14 +413,12 @@ class _Safety:
                     yield subsets[pick], dict(zip(inodes, varied, strict=True))
 
 
-def _last(content: _Content) -> bytes:
-    found = bytearray(content.safe)
-    for operation in content.pending:
-        if operation.name == "append":
-            found += operation.data
-        else:
-            _resize(found, operation.size)
-    return bytes(found)
+def _carry_out(operation: Operation, content: bytearray) -> None:
+    """Do to a content what an append or a truncation did."""
+    if operation.name == "append":
+        content += operation.data
+    else:
+        _resize(content, operation.size)
 
 
 def _resize(content: bytearray, size: int) -> None:
