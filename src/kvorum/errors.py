@@ -251,6 +251,12 @@ BAD_PAUSE_MODE = b"ERR CLIENT PAUSE mode must be WRITE or ALL"
 BAD_UNBLOCK_REASON = b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
 # The journal
 JOURNAL_NOT_WRITTEN = b"MISCONF Errors writing to the AOF file: "
+SNAPSHOT_NOT_WRITTEN = (
+    b"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may"
+    b" modify the data set are disabled, because this instance is configured to report errors during writes if RDB"
+    b" snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB"
+    b" error."
+)
 
 SAVE_IN_PROGRESS = b"ERR Background save already in progress"
 REWRITE_IN_PROGRESS = b"ERR Background append only file rewriting already in progress"

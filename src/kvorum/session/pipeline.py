@@ -42,6 +42,7 @@ MEMORY = 2  # maxmemory is set
 PAUSED = 4  # CLIENT PAUSE
 MONITORED = 8  # at least one client runs MONITOR
 DISK_FAILED = 16  # the journal cannot be written
+SNAPSHOT_FAILED = 32  # save points do not work, and writes are to stop then
 
 HTTP_WORDS = frozenset([b"post", b"host:"])
 
@@ -276,8 +277,10 @@ class Pipeline:
                 return 0  # at the news of what was evicted: it has left, nothing may wait or listen in its name
             if not has_room and flags & DENYOOM:
                 return self._refuse(session, command, errors.OUT_OF_MEMORY)
-        if self.gates & DISK_FAILED and flags & WRITES:
-            return self._refuse(session, command, errors.JOURNAL_NOT_WRITTEN + self.disk_error)
+        if self.gates & (DISK_FAILED | SNAPSHOT_FAILED) and (flags & WRITES or command.name == b"ping"):
+            snapshots = self.gates & SNAPSHOT_FAILED
+            refusal = errors.SNAPSHOT_NOT_WRITTEN if snapshots else errors.JOURNAL_NOT_WRITTEN + self.disk_error
+            return self._refuse(session, command, refusal)
         if gates & SUBSCRIBED and session.listening and command.name not in FOR_SUBSCRIBERS:
             return self._refuse(session, command, errors.not_for_subscribers(command.name))
         if self.gates & LOADING and not command.flags & WHILE_LOADING:
