@@ -81,8 +81,10 @@ def test_reading_gives_what_was_written(twin: ModuleType) -> None:
     reader = twin.EntryReader(data, "some.aof")
     assert [reader.next() for _ in range(6)] == [twin.ENTRY] * 4 + [twin.END] * 2
     assert reader.body() == command(b"SADD", b"three", b"\r\n") + command(b"DEL", b"two")
-    assert reader.commands_in(reader.body_start, reader.end) == 2
-    assert reader.commands_in(reader.body_start, reader.end - 1) == -1
+    counts: dict[tuple[bytes, int], int] = {}
+    assert reader.tally(reader.body_start, reader.end, counts) == 2
+    assert counts == {(b"SADD", 3): 1, (b"DEL", 2): 1}
+    assert reader.tally(reader.body_start, reader.end - 1, {}) == -1
     assert (reader.durable_index, reader.durable_offset, reader.last_index, reader.last_term) == (7, 95, 10, 2)
     assert reader.damage is None
 

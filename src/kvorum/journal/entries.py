@@ -148,6 +148,7 @@ class EntryReader:
         self.cursor = 0
         self.word_start = 0
         self.word_end = 0
+        self.words = 0
         self.trouble_at = 0
         self.trouble = ""
 
@@ -179,8 +180,9 @@ class EntryReader:
         """The commands of the entry that was read last."""
         return self.bytes_of(self.body_start, self.end)
 
-    def commands_in(self, start: int, end: int) -> int:
-        """How many commands stand between two offsets; negative if these bytes are not whole commands."""
+    def tally(self, start: int, end: int, counts: dict[tuple[bytes, int], int]) -> int:
+        """How many commands stand between two offsets; negative if these bytes are not whole commands. ``counts`` gets how
+        often each stands there: its first word as it is, and how many words it has."""
         size = self.size
         if not 0 <= start <= end <= size:
             raise IndexError(f"{self.file} has no bytes {start} to {end}")
@@ -193,8 +195,15 @@ class EntryReader:
                 count = -1
                 break
             count += 1
+            key = (bytes(self.data[self.word_start : self.word_end]), self.words)
+            counts[key] = counts.get(key, 0) + 1
         self.size = size
         return count
+
+    @property
+    def has_commands(self) -> bool:
+        """Whether commands without annotation have been read from this file."""
+        return self.plain_start >= 0
 
     def close(self) -> None:
         """Let go of the memory, so that a mapped file can be closed."""
@@ -502,6 +511,7 @@ class EntryReader:
                 self.word_start = start
                 self.word_end = start + length
             self.cursor = start + length + 2
+        self.words = count
         return self.cursor
 
     def _length(self, at: int, mark: int) -> int:
