@@ -22,6 +22,7 @@ from kvorum.journal.recovery import STEP_BYTES, Recovery, RecoveryError
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_IGNORE
 from kvorum.resp.parser import Parser, Scratch
 from kvorum.resp.writer import Writer
+from kvorum.server.persistence_fields import persistence_fields
 from kvorum.server.saving import BASE, Saving
 from kvorum.session.pipeline import DISK_FAILED, LOADING
 from kvorum.session.session import Session
@@ -69,6 +70,8 @@ class Persistence:
         self.context.keyspace.expiry_mode = EXPIRY_IGNORE
         self.loading_started_ms = self.context.clock.wall_ms()
         try:
+            if self.has_files:
+                self.saving.remove_leftovers(config.dir)
             if not config.appendonly:
                 await self._load_snapshot(posixpath.join(config.dir, config.dbfilename))
                 return
@@ -80,6 +83,7 @@ class Persistence:
             if recovery.manifest is None:
                 await self._load_snapshot(posixpath.join(config.dir, config.dbfilename))
             recovery.cut()
+            self.saving.remove_leftovers(directory)
             self._open_journal(directory, recovery)
         except (RecoveryError, DiskError) as error:
             raise StartupError(str(error)) from error
@@ -152,6 +156,7 @@ class Persistence:
             self.disk, directory, config.appendfilename, manifest,
             clock=self.context.clock.wall_ms, index=recovery.index, term=recovery.term, on_safe=self._log_is_safe,
         )  # fmt: skip
+        self.saving.log_begins()
         self.apply_policy(config)
         self.context.effects.sinks.append(self._append)
         if recovery.adopted:  # redis-server has written here: from now on everything is ours
@@ -240,47 +245,7 @@ class Persistence:
 
     def fields(self) -> dict[str, object]:
         """What INFO persistence shows of this, by Redis' names."""
-        saving, journal, now_s = self.saving, self.journal, self.context.clock.wall_ms() // 1000
-        snapshots, compactions, writing = saving.snapshots, saving.compactions, saving.writing
-        began_s = writing.began_ms // 1000 if writing is not None else 0
-        total = max(writing.keys_total, 1) if writing is not None else 1
-        done = writing.keys_written if writing is not None else 0
-        fields: dict[str, object] = {
-            "current_fork_perc": f"{100 * done / total:.2f}" if writing is not None else "0.00",
-            "current_save_keys_processed": done,
-            "current_save_keys_total": writing.keys_total if writing is not None else 0,
-            "rdb_changes_since_last_save": saving.changes,
-            "rdb_bgsave_in_progress": int(saving.saving),
-            "rdb_last_save_time": snapshots.last_time_s,
-            "rdb_last_bgsave_status": "ok" if snapshots.last_ok else "err",
-            "rdb_last_bgsave_time_sec": snapshots.last_duration_s,
-            "rdb_current_bgsave_time_sec": now_s - began_s if saving.saving else -1,
-            "rdb_saves": snapshots.count,
-            "rdb_last_load_keys_expired": self.expired_keys,
-            "rdb_last_load_keys_loaded": self.loaded_keys,
-            "aof_enabled": int(journal is not None),
-            "aof_rewrite_in_progress": int(saving.compacting),
-            "aof_rewrite_scheduled": int(BASE in saving.wanted),
-            "aof_last_rewrite_time_sec": compactions.last_duration_s,
-            "aof_current_rewrite_time_sec": now_s - began_s if saving.compacting else -1,
-            "aof_last_bgrewrite_status": "ok" if compactions.last_ok else "err",
-            "aof_rewrites": compactions.count,
-            "aof_last_write_status": "ok" if journal is None or journal.failed is None else "err",
-        }
-        if journal is not None:
-            fields["aof_current_size"] = journal.total_bytes + saving.base_bytes
-            fields["aof_base_size"] = saving.base_bytes
-            fields["aof_pending_rewrite"] = 0
-            fields["aof_buffer_length"] = 0
-            fields["aof_pending_bio_fsync"] = int(journal.flusher.busy)
-            fields["aof_delayed_fsync"] = 0
-        if self.context.loading:
-            percent = 100 * self.loading_done_bytes / max(self.loading_total_bytes, 1)
-            fields["loading_start_time"] = self.loading_started_ms // 1000
-            fields["loading_total_bytes"] = self.loading_total_bytes
-            fields["loading_loaded_bytes"] = self.loading_done_bytes
-            fields["loading_loaded_perc"] = f"{percent:.2f}"
-        return fields
+        return persistence_fields(self)
 
     def close(self) -> None:
         """Make everything safe."""
