@@ -13,6 +13,7 @@ Order matters: it is the order of ``--help``, of docs/options.md and of what CON
 from __future__ import annotations
 
 import enum
+import re
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -225,6 +226,12 @@ def _not_a_path(kind: str, name: str, required: bool = True) -> Check:
         return f"{name} can't be a path, just a {kind}" if "/" in value or "\\" in value else None
 
     return check
+
+
+def _node_id(value: str) -> str | None:
+    if value and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
+        return "a node-id has 1 to 64 letters, digits, dots, dashes and underscores"
+    return None
 
 
 def _not_too_many_databases(value: int) -> str | None:
@@ -506,11 +513,15 @@ class Options:
         "appendonlydir", "Their directory, within dir.", mutable=False,
         check=_not_a_path("dirname", "appenddirname"),
     )  # fmt: skip
+    node_id = Text(
+        "", "Identity of this node, to which the append-only files must belong; empty: theirs, or a new one.",
+        optional=True, mutable=False, check=_node_id,
+    )  # fmt: skip
     appendfsync = Enumeration(AppendFsync.EVERYSEC, "When that log is forced to disk.")
     no_appendfsync_on_rewrite = Boolean(False, "Not while it is being compacted.", effect=LATER)
     auto_aof_rewrite_percentage = Integer(100, 0, INT_MAX, "Growth at which it is compacted.", unit="%")
     auto_aof_rewrite_min_size = Memory(64 * MEBI, 0, LONG_MAX, "Size below which it is not.")
-    aof_load_truncated = Boolean(True, "Start although the log ends in the middle of a command.", effect=LATER)
+    aof_load_truncated = Boolean(True, "Start although the log ends in the middle of an entry, which is cut off.")
     aof_use_rdb_preamble = Boolean(True, "Begin a compacted log with a snapshot.", effect=LATER)
     aof_timestamp_enabled = Boolean(False, "Put times into the log.", effect=LATER)
     aof_rewrite_incremental_fsync = Boolean(True, "Write a compacted log to disk as it grows.", effect=LATER)

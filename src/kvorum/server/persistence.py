@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kvorum.config import ValueRefusedError
 from kvorum.errors import CommandError, StartupError
+from kvorum.journal.directory import DataDirectory, DirectoryError
 from kvorum.journal.disk import Disk, DiskError, FileView, RealDisk
 from kvorum.journal.journal import ALWAYS, EVERYSEC, Journal
 from kvorum.journal.manifest import Manifest
@@ -45,6 +46,7 @@ class Persistence:
         self.disk: Disk = RealDisk()
         self.has_files = has_files
         self.journal: Journal | None = None
+        self.owned: DataDirectory | None = None
         self.loaded_keys = 0
         self.expired_keys = 0
         self.loading_started_ms = 0
@@ -75,7 +77,11 @@ class Persistence:
             if not config.appendonly:
                 await self._load_snapshot(posixpath.join(config.dir, config.dbfilename))
                 return
-            recovery = Recovery(self.disk, directory, config.appendfilename, self.context.keyspace, self._apply)
+            self.owned = DataDirectory.open(self.disk, directory, config.node_id)
+            recovery = Recovery(
+                self.disk, directory, config.appendfilename, self.context.keyspace, self._apply,
+                load_truncated=config.aof_load_truncated,
+            )  # fmt: skip
             try:
                 await self._recover(recovery)
             finally:
@@ -83,11 +89,14 @@ class Persistence:
             if recovery.manifest is None:
                 await self._load_snapshot(posixpath.join(config.dir, config.dbfilename))
             recovery.cut()
+            self.owned.claim()
             self.saving.remove_leftovers(directory)
             self._open_journal(directory, recovery)
-        except (RecoveryError, DiskError) as error:
+        except (RecoveryError, DirectoryError, DiskError) as error:
             raise StartupError(str(error)) from error
         finally:
+            if self.journal is None:
+                self._release()
             self.context.keyspace.expiry_mode = EXPIRY_DELETE
             pipeline.gates &= ~LOADING
 
@@ -247,6 +256,12 @@ class Persistence:
         """What INFO persistence shows of this, by Redis' names."""
         return persistence_fields(self)
 
+    def _release(self) -> None:
+        """Let another process have the directory."""
+        if self.owned is not None:
+            self.owned.close()
+            self.owned = None
+
     def close(self) -> None:
         """Make everything safe."""
         self.saving.close()
@@ -257,3 +272,4 @@ class Persistence:
         except DiskError as error:
             self.context.log.warning("the append-only file was not closed in order", reason=str(error))
         self.journal = None
+        self._release()
