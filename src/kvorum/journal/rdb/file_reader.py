@@ -26,7 +26,7 @@ from kvorum.journal.rdb import EmptyValueError, RdbError, UnsupportedTypeError, 
 from kvorum.journal.rdb.crc64 import crc64
 from kvorum.journal.rdb.encoding import RdbReader
 from kvorum.journal.rdb.file_format import about_value, module_name, version_of
-from kvorum.journal.rdb.values import MODULE_2, read_value
+from kvorum.journal.rdb.values import MODULE, MODULE_2, read_value
 from kvorum.keyspace.table import EXPIRY_IGNORE, Database, Keyspace
 
 _LONGEST_IDLE_S = 0xFFFFFF
@@ -167,7 +167,7 @@ class FileReader:
         key = self._reader.string()
         value_at = self.position
         try:
-            if kind == MODULE_2:
+            if kind in (MODULE, MODULE_2):
                 raise UnsupportedTypeError(
                     f"values of the module {module_name(self._reader.length())} are not supported"
                 )
