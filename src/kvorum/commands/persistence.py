@@ -33,7 +33,6 @@ def bgrewriteaof(call: Call) -> Status:
         raise CommandError(errors.REWRITE_IN_PROGRESS)
     if not saving.has_journal:
         raise CommandError(errors.NO_APPEND_ONLY_FILE)
-    saving.compactions.failures = 0  # who asks himself does not have to wait
     if saving.want(BASE, later=call.session.executing):
         return Status(b"Background append only file rewriting started")
     return Status(b"Background append only file rewriting scheduled")

@@ -4,8 +4,8 @@ One file is written at a time, in slices between the turns of the loop; what is 
 a thread writes (``background_file``). A file gets its name when it is complete and safe on disk; until then it has a temporary
 one, which is never read.
 
-**Slices.** While clients are served a slice takes a fourth of the time since the one before, within bounds: a fifth of the
-time goes into the file, whether turns are short or long, and nobody waits noticeably longer. Without clients slices are long.
+**Slices.** While clients are served a slice takes a fifth of the time since the one before, within bounds: a sixth of the time
+goes into the file, whether turns are short or long, and nobody waits noticeably longer. Without clients slices are long.
 
 **Compaction** begins a new increment of the journal first, so that base and increment meet at one position. That waits for
 an fsync of what the journal has written, so the journal is asked for one before, and the wait is short.
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from kvorum.session.context import ServerContext
 
 IDLE_SLICE_NS = 1_000_000
-BUSY_SHARE = 4  # a slice is so much of the time since the one before, while clients are served
+BUSY_SHARE = 5  # a slice takes one of so many parts of the time since the one before, while clients are served
 LEAST_SLICE_NS = 50_000
-MOST_SLICE_NS = 1_000_000
+MOST_SLICE_NS = 500_000
 STEP_WORK = 100  # elements between two looks at the clock: some ten microseconds
 BLOCK_BYTES = 1 << 15  # are summed up and handed on at once
 DISK_WAIT_S = 0.002  # between two looks at the thread
@@ -157,12 +157,10 @@ class Saving:
         self.compactions = History()
         self.changes_saved = 0
         self.wanted: list[str] = []
-        self.rewritten_bytes = 0  # of the log after the last compaction, or at the start
+        self._rewritten: tuple[Journal | None, int] = (None, 0)
         self._closed_bytes: tuple[Manifest | None, int] = (None, 0)
         self._preparing = 0  # looks at a journal that is to be compacted
         self._rest_until_s = 0
-        # no-appendfsync-on-rewrite: called with whether the journal is to do without fsyncs for now.
-        self.pause_fsyncs: Callable[[bool], object] = self._pause_fsyncs
         self._journal = journal
         self._timer: Any = None
         self._numbers = itertools.count(1)
@@ -205,6 +203,14 @@ class Saving:
             self._closed_bytes = (journal.manifest, sum(sizes))
         return self._closed_bytes[1] + journal.size
 
+    @property
+    def rewritten_bytes(self) -> int:
+        """The size of the log after the last compaction, or when it was opened: what its growth is measured by."""
+        journal = self._journal()
+        if self._rewritten[0] is not journal:
+            self._rewritten = (journal, self.log_bytes)
+        return self._rewritten[1]
+
     def _size(self, path: str) -> int:
         try:
             return self.disk.size(path)
@@ -215,19 +221,6 @@ class Saving:
         """Where snapshots go."""
         config = self.context.config
         return posixpath.join(config.dir, config.dbfilename)
-
-    def log_begins(self) -> None:
-        """There is a journal from now on: its size is what its growth is measured by."""
-        self.rewritten_bytes = self.log_bytes
-
-    def _pause_fsyncs(self, paused: bool) -> None:
-        journal = self._journal()
-        if journal is not None:
-            journal.paused = paused
-
-    def _set_writing(self, writing: Writing | None) -> None:
-        self.writing = writing
-        self.pause_fsyncs(writing is not None and self.context.config.no_appendfsync_on_rewrite)
 
     # Temporary files
 
@@ -305,14 +298,13 @@ class Saving:
         history.last_try_s = self.context.clock.wall_ms() // 1000
         history.count += 1
         try:
-            self._set_writing(self._open(kind, beside))
+            self.writing = self._open(kind, beside)
         except (DiskError, RdbError) as error:
             if beside:
                 self._note_failure(history)
             self.context.log.warning("no file can be written", what=kind, reason=str(error))
             raise CommandError(b"ERR " + str(error).encode()) from error
         if beside:
-            assert self.writing is not None
             self.context.log.notice("writing a file", file=self.writing.path, keys=self.writing.keys_total)
             self._slice_ended_ns = self.context.clock.monotonic_ns()
             self._commands_before = self.context.pipeline.commands
@@ -372,7 +364,7 @@ class Saving:
             pass
         self._slice_ended_ns = clock.monotonic_ns()
         self._log_progress(writing)
-        return (BUSY_SHARE - 1) * slice_ns / 1e9 if busy else 0.0
+        return BUSY_SHARE * slice_ns / 1e9 if busy else 0.0
 
     def _log_progress(self, writing: Writing) -> None:
         percent, now_ms = int(writing.percent), self.context.keyspace.now_ms
@@ -399,12 +391,12 @@ class Saving:
         if journal is not None:
             began_ns = self.context.clock.monotonic_ns()
             journal.replace_base(journal.manifest.next_base(journal.filename), writing.first_kept)
-            self.rewritten_bytes = self.log_bytes
+            self._rewritten = (journal, self.log_bytes)
             spent_ms = (self.context.clock.monotonic_ns() - began_ns) // 1_000_000
             self.context.latency.offer("aof-rename", spent_ms, self.context.keyspace.now_ms)
         else:
             self.changes_saved = writing.changes
-        self._set_writing(None)
+        self.writing = None
         self._note_success(writing)
 
     def _note_success(self, writing: Writing) -> None:
@@ -426,7 +418,7 @@ class Saving:
         return self.snapshots if writing.base_of is None else self.compactions
 
     def _fail(self, writing: Writing, error: Exception) -> None:
-        self._set_writing(None)
+        self.writing = None
         if writing.beside:  # SAVE has its error to show
             self._note_failure(self._history(writing))
         self.context.log.warning("writing a file failed", file=writing.path, reason=str(error))
@@ -513,8 +505,7 @@ class Saving:
             self._timer = None
         self._preparing = 0
         if self.writing is not None:
-            writing = self.writing
-            self._set_writing(None)
+            writing, self.writing = self.writing, None
             writing.abandon()
             self.context.log.notice("writing a file was given up", file=writing.path)
             writing.file.join()
@@ -531,15 +522,22 @@ class Saving:
         if self.writing is not None or self._preparing or self.wanted:
             return
         now_s = self.context.clock.wall_ms() // 1000
-        config, history = self.context.config, self.snapshots
-        rested = history.last_ok or now_s - history.last_try_s > WAIT_AFTER_FAILURE_S
-        for point in config.save:
+        history = self.snapshots
+        rested = self.rested(history)
+        for point in self.context.config.save:
             if rested and self.changes >= point.changes and now_s - history.last_time_s > point.seconds:
                 self.context.log.notice("a save point is reached", changes=point.changes, seconds=point.seconds)
                 self._try(SNAPSHOT)
                 return
-        if self._has_grown() and now_s >= self._rest_until_s:
+        if self._has_grown() and self.rested(self.compactions):
             self._try(BASE)
+
+    def rested(self, history: History) -> bool:
+        """Whether another try is due: the last one went well, or was long enough ago."""
+        now_s = self.context.clock.wall_ms() // 1000
+        if history is self.compactions and now_s < self._rest_until_s:
+            return False
+        return history.last_ok or now_s - history.last_try_s > WAIT_AFTER_FAILURE_S
 
     def _has_grown(self) -> bool:
         config = self.context.config
