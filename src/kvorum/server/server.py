@@ -72,7 +72,8 @@ class AsyncServer:
     ) -> None:
         embedded = config is None
         if config is None:
-            config = Config.of(**{"port": 0, "bind": list(LOOPBACK), **options})  # type: ignore[arg-type]
+            files = {} if "dir" in options else {"appendonly": False}
+            config = Config.of(**{"port": 0, "bind": list(LOOPBACK), **files, **options})  # type: ignore[arg-type]
         elif options:
             raise TypeError("give a Config or options, not both")
         self.config = config
