@@ -121,9 +121,9 @@ class Writing:
         """What is in memory and not in the file yet."""
         return self.file.pending_bytes
 
-    def step(self) -> bool:
+    def step(self, work: int = STEP_WORK) -> bool:
         """Encode some more; whether everything is."""
-        done = self._snapshot.step(STEP_WORK)
+        done = self._snapshot.step(work)
         self.aside_bytes = max(self.aside_bytes, self.pending_bytes)
         if done:
             self._writer.finish()
@@ -351,6 +351,8 @@ class Saving:
 
     def _encode(self, writing: Writing) -> float:
         """One slice; when the next one is due, in seconds."""
+        if self.context.config.rdb_key_save_delay > 0:
+            return self._encode_slowly(writing)
         clock, pipeline = self.context.clock, self.context.pipeline
         began_ns = clock.monotonic_ns()
         busy = pipeline.commands != self._commands_before
@@ -365,6 +367,12 @@ class Saving:
         self._slice_ended_ns = clock.monotonic_ns()
         self._log_progress(writing)
         return BUSY_SHARE * slice_ns / 1e9 if busy else 0.0
+
+    def _encode_slowly(self, writing: Writing) -> float:
+        """A key or a few, with the pause of rdb-key-save-delay after each."""
+        before = writing.keys_written
+        writing.step(1)
+        return (writing.keys_written - before) * self.context.config.rdb_key_save_delay / 1e6
 
     def _log_progress(self, writing: Writing) -> None:
         percent, now_ms = int(writing.percent), self.context.keyspace.now_ms
