@@ -36,6 +36,7 @@ from kvorum.session.pipeline import SNAPSHOT_FAILED
 
 if TYPE_CHECKING:
     from kvorum.config import Config
+    from kvorum.server.reloading import Reloading
     from kvorum.session.context import ServerContext
 
 IDLE_SLICE_NS = 1_000_000
@@ -163,6 +164,7 @@ class Saving:
         self._rest_until_s = 0
         self._journal = journal
         self._timer: Any = None
+        self.reloading: Reloading | None = None  # what DEBUG reads the files again with
         self._numbers = itertools.count(1)
         self._slice_ended_ns = 0
         self._commands_before = 0
@@ -454,9 +456,9 @@ class Saving:
     def save_now(self) -> None:
         """SAVE: everything at once, while others wait. ``CommandError``: it failed.
 
-        A compaction that is going on is completed before, a snapshot is given up: this one is newer.
+        What is being written is completed before.
         """
-        self._clear_the_way()
+        self.complete()
         try:
             self._begin(SNAPSHOT, beside=False)
             writing = self.writing
@@ -474,12 +476,10 @@ class Saving:
             self._fail(writing, error)
             raise CommandError(b"ERR " + str(error).encode()) from error
 
-    def _clear_the_way(self) -> None:
+    def complete(self) -> None:
+        """Complete what is being written, at once; what goes wrong with it stands in the log."""
         writing = self.writing
         if writing is None:
-            return
-        if writing.base_of is None:
-            self.abandon()
             return
         with contextlib.suppress(CommandError):
             self._run(writing)
