@@ -24,6 +24,7 @@ from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_IGNORE
 from kvorum.resp.parser import Parser, Scratch
 from kvorum.resp.writer import Writer
 from kvorum.server.persistence_fields import persistence_fields
+from kvorum.server.reloading import Reloading
 from kvorum.server.saving import BASE, Saving
 from kvorum.session.pipeline import DISK_FAILED, LOADING
 from kvorum.session.session import Session
@@ -57,6 +58,7 @@ class Persistence:
         self._next_fsync_ns = 0
         context.make_safe = self.make_safe
         self.saving = context.saving = Saving(context, self.disk, lambda: self.journal)
+        self.saving.reloading = Reloading(context, self.saving, lambda: self.journal, self._apply, has_files)
 
     # The start
 
