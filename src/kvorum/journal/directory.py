@@ -103,9 +103,15 @@ class DataDirectory:
 
     @classmethod
     def open(
-        cls, disk: Disk, path: str, node_id: str = "", make_id: Callable[[], object] = uuid.uuid4
+        cls,
+        disk: Disk,
+        path: str,
+        node_id: str = "",
+        make_id: Callable[[], object] = uuid.uuid4,
+        checks_node: bool = True,
     ) -> DataDirectory:
         """Take the directory, which is made if there is none. ``node_id``: who it must belong to; empty: to whomever.
+        ``checks_node``: whether it matters if the identity can be read; else it is not to be claimed.
 
         :raises DirectoryError: another process or node has it, or its identity cannot be read.
         :raises DiskError: it cannot be made, read or locked.
@@ -115,7 +121,7 @@ class DataDirectory:
             disk.sync_directory(posixpath.dirname(path) or ".")
         lock = _lock(path) if isinstance(disk, RealDisk) else -1
         try:
-            found = read_node(disk, path)
+            found = read_node(disk, path) if checks_node else ""
             if node_id and found and node_id != found:
                 raise DirectoryError(
                     f"{posixpath.join(path, NODE_FILE)}, byte 0: the directory belongs to the node {found}, and this is "

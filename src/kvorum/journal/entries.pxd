@@ -54,7 +54,7 @@ cdef class EntryReader:
     cpdef bytes bytes_of(self, Py_ssize_t start, Py_ssize_t end)
     cpdef bytes body(self)
     @cython.locals(size=Py_ssize_t, count=Py_ssize_t, at=Py_ssize_t, key=tuple)
-    cpdef Py_ssize_t tally(self, Py_ssize_t start, Py_ssize_t end, dict counts) except? -1
+    cpdef Py_ssize_t tally(self, Py_ssize_t start, Py_ssize_t end, dict counts, bint lines=*) except? -1
 
     @cython.locals(at=Py_ssize_t, after=Py_ssize_t, byte=int)
     cdef int _read(self) except -1

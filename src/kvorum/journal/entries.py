@@ -180,9 +180,10 @@ class EntryReader:
         """The commands of the entry that was read last."""
         return self.bytes_of(self.body_start, self.end)
 
-    def tally(self, start: int, end: int, counts: dict[tuple[bytes, int], int]) -> int:
+    def tally(self, start: int, end: int, counts: dict[tuple[bytes, int], int], lines: bool = False) -> int:
         """How many commands stand between two offsets; negative if these bytes are not whole commands. ``counts`` gets how
-        often each stands there: its first word as it is, and how many words it has."""
+        often each stands there: its first word as it is, and how many words it has. ``lines``: annotations may stand between
+        them, as in what COMMANDS means."""
         size = self.size
         if not 0 <= start <= end <= size:
             raise IndexError(f"{self.file} has no bytes {start} to {end}")
@@ -190,13 +191,19 @@ class EntryReader:
         count = 0
         at = start
         while at < end:
-            at = self._command(at) if self.data[at] == 42 else _MALFORMED
+            if lines and self.data[at] == 35:
+                at = self._line_end(at)
+            elif self.data[at] == 42:
+                at = self._command(at)
+                if at > 0:
+                    count += 1
+                    key = (bytes(self.data[self.word_start : self.word_end]), self.words)
+                    counts[key] = counts.get(key, 0) + 1
+            else:
+                at = _MALFORMED
             if at < 0:
                 count = -1
                 break
-            count += 1
-            key = (bytes(self.data[self.word_start : self.word_end]), self.words)
-            counts[key] = counts.get(key, 0) + 1
         self.size = size
         return count
 
