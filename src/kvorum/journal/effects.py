@@ -57,6 +57,8 @@ class Effects:
         """A key went because it expired or was evicted; ``name`` is DEL or UNLINK."""
         if self.in_command:
             self.removals.append((database, [name, key]))
+        elif self.group is not None:  # what stands apart keeps its place among the effects of a transaction
+            self.group.append((database, [name, key]))
         else:
             self.append(database, [name, key])
 

@@ -63,6 +63,8 @@ cdef class Effects:
     def removed(self, int database, bytes name, bytes key):
         if self.in_command:
             self.removals.append((database, [name, key]))
+        elif self.group is not None:  # what stands apart keeps its place among the effects of a transaction
+            self.group.append((database, [name, key]))
         else:
             self.append(database, [name, key])
 
