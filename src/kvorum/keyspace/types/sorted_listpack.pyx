@@ -237,7 +237,11 @@ cdef bint is_regular(const unsigned char* lp, Py_ssize_t max_items, Py_ssize_t m
         score = element_score(&element)
         if not is_regular_score(&element, score):
             return False
-        size = element_text(&member, room, &text)
+        if member.data == NULL:
+            size = element_text(&member, room, &text)
+        else:
+            size = member.size
+            text = <const char*>member.data
         if size > max_size:
             return False
         if before != NULL and not score_before < score:
