@@ -42,7 +42,7 @@ class BackgroundFile:
         self._sync_bytes = sync_bytes
         self._unsynced_bytes = 0
         self._handed_over = 0
-        self._written = 0
+        self.written_bytes = 0
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._abandoned = False
@@ -57,7 +57,7 @@ class BackgroundFile:
     @property
     def pending_bytes(self) -> int:
         """Handed over, and not written yet."""
-        return self._handed_over + self._gathered_bytes - self._written
+        return self._handed_over + self._gathered_bytes - self.written_bytes
 
     @property
     def full(self) -> bool:
@@ -149,7 +149,7 @@ class BackgroundFile:
         now = self._disk.append(self._file, *blocks)
         if now < size:
             append_all(self._disk, self._file, b"".join(blocks)[now:])
-        self._written += size
+        self.written_bytes += size
         self._unsynced_bytes += size
         if self._sync_bytes and self._unsynced_bytes >= self._sync_bytes:
             self._disk.fdatasync(self._file)

@@ -119,8 +119,8 @@ class Writing:
 
     @property
     def pending_bytes(self) -> int:
-        """What is in memory and not in the file yet."""
-        return self.file.pending_bytes
+        """What is encoded, in memory, and not in the file yet."""
+        return self._writer.size - self.file.written_bytes
 
     def step(self, work: int = STEP_WORK) -> bool:
         """Encode some more; whether everything is."""
