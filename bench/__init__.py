@@ -2,8 +2,8 @@
 
 Both servers are real processes, started as a user starts them, without persistence where that is not what is measured.
 Each measurement is repeated in rounds that alternate between the two (A B, then B A, …), so that a slow minute of the
-machine hits both alike. Shown are medians, and how far the rounds spread. Where the machine has two cores or more, the server has one of them for
-itself, and the client another; both servers are treated the same.
+machine hits both alike. Shown are medians, and how far the rounds spread. Where the machine has two cores or more, the
+server has one of them for itself, and the client another; both servers are treated the same.
 
 The package stands outside ``src``: it needs a source tree, Debian's redis-server and a plotting library.
 
