@@ -250,6 +250,7 @@ CLIENT_ID_NOT_POSITIVE = b"ERR client-id should be greater than 0"
 BAD_PAUSE_MODE = b"ERR CLIENT PAUSE mode must be WRITE or ALL"
 BAD_UNBLOCK_REASON = b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
 # The journal
+OUTCOME_UNKNOWN = b"UNKNOWN whether this is on disk and will last: "
 JOURNAL_NOT_WRITTEN = b"MISCONF Errors writing to the AOF file: "
 SNAPSHOT_NOT_WRITTEN = (
     b"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may"

@@ -229,8 +229,44 @@ def test_waitaof(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
     client = connect(start_kvorum("--appendonly", "yes", "--appendfsync", "no", directory=tmp_path))
     client.set("k", "v")
     assert client.execute_command("WAITAOF", 1, 0, 0) == [1, 0]
-    with pytest.raises(redis.ResponseError, match="at the start"):
-        client.config_set("appendonly", "no")
+    assert client.execute_command("WAITAOF", 1, 1, 50) == [1, 0]  # no replica comes within that time
+    client.config_set("appendonly", "no")
+    with pytest.raises(redis.ResponseError, match="appendonly is disabled"):
+        client.execute_command("WAITAOF", 1, 0, 0)
+
+
+def test_the_log_is_switched_off_and_on(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    client = connect(server)
+    client.set("logged", "1")
+    client.config_set("appendonly", "no")
+    client.set("between", "2")
+    client.delete("logged")
+    assert client.info("persistence")["aof_enabled"] == 0
+    client.config_set("appendonly", "yes")
+    client.set("after", "3")
+    while not client.info("persistence")["aof_rewrites"]:
+        client.incr("counter")
+    counted = client.get("counter")
+    server.process.kill()
+    server.stop()
+    client = connect(start_kvorum(*ALWAYS, directory=tmp_path))
+    assert client.mget("logged", "between", "after", "counter") == [None, b"2", b"3", counted]
+
+
+def test_messages_are_not_logged(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    client = connect(server)
+    client.publish("channel", "message alone")
+    pipeline = client.pipeline()
+    pipeline.set("k", "v").publish("channel", "message in a transaction").set("l", "w")
+    pipeline.execute()
+    client.execute_command("publish", "channel", "message at the end")
+    server.stop()
+    logged = b"".join(path.read_bytes() for path in (tmp_path / "appendonlydir").glob("*.incr.aof"))
+    assert b"message" not in logged
+    assert logged.count(b"SET") == 2
+    assert connect(start_kvorum(*ALWAYS, directory=tmp_path)).mget("k", "l") == [b"v", b"w"]
 
 
 def test_a_compaction_that_a_transaction_asks_for(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:

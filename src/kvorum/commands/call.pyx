@@ -7,6 +7,7 @@ from libc.stdlib cimport free, realloc
 from kvorum.errors import NOT_AN_INTEGER, CommandError
 
 from kvorum.journal.effects cimport Effects
+from kvorum.keyspace.hashing cimport slot_of_key
 from kvorum.keyspace.table cimport Database, Keyspace
 from kvorum.resp.numbers cimport parse_integer_text
 from kvorum.resp.parser cimport Parser
@@ -69,6 +70,9 @@ cdef class Call:
     def args(self):
         cdef Py_ssize_t index
         return [self.arg(index) for index in range(self.argc)]
+
+    cpdef unsigned int slot(self, Py_ssize_t index) noexcept:
+        return slot_of_key(self.argv[index].data, self.argv[index].size)
 
     cpdef long long integer(self, Py_ssize_t index) except? -1:
         cdef long long number

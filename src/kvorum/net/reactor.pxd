@@ -5,7 +5,7 @@ from kvorum.net.sockets cimport epoll_event
 from kvorum.pubsub.tracking cimport Tracking
 from kvorum.resp.parser cimport Parser, Scratch
 from kvorum.resp.writer cimport Writer
-from kvorum.session.outbox cimport Outbox
+from kvorum.session.outbox cimport HeldOutput, Outbox
 from kvorum.session.pipeline cimport Pipeline
 from kvorum.session.session cimport Session
 
@@ -41,9 +41,8 @@ cdef class Connection(Watched):
     cdef readonly bint wants_write  # EPOLLOUT is registered
     cdef long long over_soft_since_ns
     cdef bint held                  # stands in reactor.held
-    cdef list marks                 # where output begins that needs the log: (sent_bytes by then, position); None: nowhere
+    cdef HeldOutput waiting         # what of the output waits for the log; None: never has any
     cdef long long sent_bytes       # in all
-    cdef long long marked_bytes     # of the output, sent or not, so much has been looked at by hold
     cdef Py_ssize_t counted_bytes   # its part of reactor.client_bytes
 
     cdef int count_memory(self) except -1
@@ -51,8 +50,9 @@ cdef class Connection(Watched):
     cdef int process(self) except -1
     cdef int prefetch(self) noexcept
     cdef int flush(self) except -1
-    cdef int hold(self) except -1
+    cdef int hold(self, long long position, int replies) except -1
     cdef Py_ssize_t count_allowed(self) except -1
+    cdef int fail_waiting(self, bytes message) except -1
     cdef int mark_dirty(self) except -1
 
 
@@ -62,7 +62,7 @@ cdef class Reactor:
     cdef readonly Clock clock
     cdef Scratch scratch
     cdef int epoll_fd
-    cdef int wake_fd
+    cdef readonly int wake_fd
     cdef Watched loop_watch         # the selector of the loop that the reactor drives, if it does
     cdef bint loop_ready
     cdef bint interrupted
@@ -76,7 +76,6 @@ cdef class Reactor:
     cdef list pending               # connections with requests that are still to be executed
     cdef list held                  # connections with output that waits for the log
     cdef Outbox outbox
-    cdef long long released_to      # how far the log was safe when they were last looked at
     cdef list graveyard             # closed during this turn: events may still point to them
     cdef Effects effects
     cdef Tracking tracking
@@ -112,6 +111,8 @@ cdef class Reactor:
     cdef int end_turn(self) except -1
     cdef int let_go(self) except -1
     cdef int hold_replies(self) except -1
+    cdef int release_replies(self) except -1
+    cdef long long log_end(self) noexcept
     cdef bint clients_exceed_limit(self) noexcept
     cdef int weigh_clients(self) except -1
     cdef int evict_clients(self) except -1

@@ -54,6 +54,7 @@ from kvorum.commands.client import SESSION_BYTES
 from kvorum.config.kinds import OutputLimit
 from kvorum.resp.parser import Parser, Scratch, Status
 from kvorum.resp.writer import Writer
+from kvorum.session.outbox import HeldOutput
 from kvorum.session.session import SUBSCRIBED, Session
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ class Connection(asyncio.Protocol):
         self.accepted: socket.socket | None = None  # until there is a transport
         self.transport: asyncio.Transport | None = None
         self.dirty = False
-        self.required = 0  # the position of the log that its output waits for
+        self.waiting = HeldOutput(reactor.context.outbox)  # what of the output waits for the log
+        self.taken_bytes = 0  # from the writer, in all
         self.pending = False
         self.wants_write = False
         self.reading = True
@@ -200,6 +202,7 @@ class Connection(asyncio.Protocol):
         """Execute what has arrived: as far as the client may go in this round."""
         session = self.session
         pipeline = self.reactor.pipeline
+        holding = self.reactor.context.outbox.holding
         now_ns = session.active_ns = self.reactor.clock.monotonic_ns()
         if not self.may_execute():
             self.read_on(True)
@@ -213,10 +216,15 @@ class Connection(asyncio.Protocol):
             if status == PROTOCOL_ERROR:
                 self.refuse_input()
                 break
+            if holding:
+                self.hold(0)  # what others have written to it
+                session.required = 0
             now_ns = pipeline.run(session, now_ns)
             if now_ns < 0:
                 self.parser.hold()
                 break
+            if holding:
+                self.hold(1, session.required)
             if 0 < self.reactor.output_limit.hard_bytes < self.output_bytes and not session.closing:
                 self.check_output_limit()  # also who reads: so much is not even to pile up
             if self.closed or not self.may_execute():
@@ -286,7 +294,7 @@ class Connection(asyncio.Protocol):
         if self.closed:
             return
         if self.output_bytes:
-            if not self.wants_write:
+            if not self.wants_write and not self.waiting.marks:  # the round takes it up again when the log is safe
                 self.mark_dirty()
             self.check_output_limit()
         else:
@@ -299,12 +307,33 @@ class Connection(asyncio.Protocol):
         self.count_memory()
 
     def next_piece(self) -> bool:
-        """Whether something is left to be given to the transport; takes the writer's next chunk if need be."""
+        """Whether something is left to be given to the transport; takes the writer's next chunk if need be and allowed."""
         if not self.unsent and self.writer.pending:
-            chunk = self.writer.chunks(1)[0]
+            allowed = self.waiting.allowed(self.taken_bytes + self.writer.pending) - self.taken_bytes
+            chunk = self.writer.chunks(1)[0][:allowed]
             self.writer.consume(len(chunk))
+            self.taken_bytes += len(chunk)
             self.unsent = memoryview(chunk)
         return bool(self.unsent)
+
+    def hold(self, replies: int, position: int | None = None) -> None:
+        """What was written since the last time, so many replies, waits until the log is safe up to a position; None: up to
+        its end."""
+        reactor = self.reactor
+        written = self.taken_bytes + self.writer.pending
+        if position is None:
+            position = reactor.context.effects.position
+        self.waiting.note(self.taken_bytes, written, position, replies)
+        if self.waiting.marks and self not in reactor.held:
+            reactor.held.append(self)
+
+    def fail_waiting(self, message: bytes) -> None:
+        """What waits is not sent: each reply of it becomes an error."""
+        allowed = self.waiting.allowed(self.taken_bytes + self.writer.pending) - self.taken_bytes
+        self.writer.rewind(allowed)
+        for _ in range(self.waiting.give_up()):
+            self.writer.error(message)
+        self.mark_dirty()
 
     def check_output_limit(self) -> None:
         """client-output-buffer-limit: close at once above the hard limit, or after a time above the soft one."""
@@ -392,7 +421,8 @@ class Reactor:
         self.query_buffer_limit = 1 << 30
         self.max_bulk_bytes = 512 << 20
         self.output_limit = self.subscriber_limit = OutputLimit(0, 0, 0)
-        self.held: list[Connection] = []
+        self.held: list[Connection] = []  # connections with output that waits for the log
+        self.wake_fd = -1  # the compiled twin has one
         self.idle_seconds = 0
         self.keepalive_seconds = 300
         self.protected = False
@@ -466,8 +496,7 @@ class Reactor:
             self._loop.call_soon_threadsafe(self.schedule)
 
     def log_is_safe(self) -> None:
-        """The outbox's safe position has moved; also from another thread. The compiled twin lets go what a connection was
-        sent before that position; here its output waits as a whole."""
+        """The log is safe further than before; also called from another thread."""
         self.wake()
 
     def schedule(self) -> None:
@@ -494,15 +523,12 @@ class Reactor:
                 self.context.log.exception("invalidations not sent")
         self.context.effects.commit()
         outbox = self.context.outbox
+        if outbox.holding or self.held or outbox.waiting:
+            self._hold_replies()
         connections, self.dirty = self.dirty, []
-        if outbox.safe < outbox.required and outbox.holding:
-            for connection in connections:
-                connection.required = outbox.required
-        connections += self.held
-        self.held = [one for one in connections if one.required > outbox.safe and not one.closed]
         for connection in connections:
             connection.dirty = False
-            if connection.required <= outbox.safe and not connection.closed:
+            if not connection.closed:
                 try:
                     connection.flush()
                 except Exception as error:
@@ -512,6 +538,28 @@ class Reactor:
         if self.counting:
             self._weigh_clients()
         self._bury()
+
+    def _hold_replies(self) -> None:
+        """Look how far the log is safe; mark what has to wait for it, and take up again what has waited."""
+        outbox = self.context.outbox
+        moved = outbox.settle()
+        if outbox.holding:
+            for connection in self.dirty:
+                connection.hold(0)  # what commands of its own did not account for
+        if not moved and outbox.failure is None:
+            return
+        held, self.held = self.held, []
+        message, outbox.failure = outbox.failure, None
+        for connection in held:
+            if connection.closed:
+                continue
+            if message is not None:
+                connection.fail_waiting(message)
+                continue
+            connection.waiting.allowed(0)  # forgets the marks that have been reached
+            connection.mark_dirty()
+            if connection.waiting.marks:
+                self.held.append(connection)
 
     def _clients_exceed_limit(self) -> bool:
         limit_bytes = self.client_limit_bytes

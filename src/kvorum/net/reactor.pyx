@@ -182,6 +182,7 @@ cdef class Connection(Watched):
         cdef int status
         cdef int count = 0
         cdef int ahead = 0              # requests to come whose keys are on their way into the cache
+        cdef bint holding = self.reactor.outbox.holding
         cdef Py_ssize_t enough = OUTPUT_HIGH_WATER
         if 0 < self.reactor.output_limit.hard_bytes < OUTPUT_HIGH_WATER:
             enough = self.reactor.output_limit.hard_bytes
@@ -204,10 +205,15 @@ cdef class Connection(Watched):
                     "protocol error", error=self.parser.error.decode("utf-8", "replace"),
                     address=self.peer.decode("utf-8", "replace"))
                 break
+            if holding:
+                self.hold(self.reactor.log_end(), 0)    # what others have written to it
+                session.required = 0
             now_ns = pipeline.run(session, now_ns)
             if now_ns < 0:
                 self.parser.hold()
                 break
+            if holding:
+                self.hold(session.required, 1)
             if session.closing or self.closed:
                 break
             if self.writer.pending > enough:
@@ -286,7 +292,7 @@ cdef class Connection(Watched):
         cdef Py_ssize_t total = 0
         cdef bint was_high = self.writer.pending > OUTPUT_LOW_WATER
         cdef Py_ssize_t allowed = self.writer.pending
-        if self.marks is not None:
+        if self.waiting is not None:
             allowed = self.count_allowed()      # 0: let_go comes back when the log is safe that far
         while allowed > 0 and not self.closed:
             segments = self.writer.gather(vector, MAX_VECTOR)
@@ -338,34 +344,31 @@ cdef class Connection(Watched):
             self.count_memory()
         return 0
 
-    cdef int hold(self) except -1:
-        """What was written since the last time needs the log up to the position that the outbox requires."""
+    cdef int hold(self, long long position, int replies) except -1:
+        """What was written since the last time, so many replies, waits until the log is safe up to a position."""
         cdef long long written = self.sent_bytes + self.writer.pending
-        if self.marks is None:
-            self.marks = []
-            self.marked_bytes = self.sent_bytes
-        if written > self.marked_bytes:
-            self.marks.append((self.marked_bytes, self.reactor.outbox.required))
-            self.marked_bytes = written
-        if not self.held:
+        if self.waiting is None:
+            self.waiting = HeldOutput(self.reactor.outbox)
+        self.waiting.note(self.sent_bytes, written, position, replies)
+        if not self.held and self.waiting.marks:
             self.held = True
             self.reactor.held.append(self)
         return 0
 
     cdef Py_ssize_t count_allowed(self) except -1:
         """How many bytes of the output need nothing that is not safe yet."""
-        cdef long long safe = self.reactor.outbox.safe
-        cdef Py_ssize_t passed = 0
-        for start, position in self.marks:
-            if position > safe:
-                break
-            passed += 1
-        else:
-            self.marks = None
-            return self.writer.pending
-        if passed:
-            del self.marks[:passed]
-        return self.marks[0][0] - self.sent_bytes
+        return self.waiting.allowed(self.sent_bytes + self.writer.pending) - self.sent_bytes
+
+    cdef int fail_waiting(self, bytes message) except -1:
+        """What waits is not sent: each reply of it becomes an error."""
+        cdef Py_ssize_t allowed = self.count_allowed()
+        cdef long long replies = self.waiting.give_up()
+        self.writer.rewind(allowed)
+        while replies > 0:
+            self.writer.error(message)
+            replies -= 1
+        self.mark_dirty()
+        return 0
 
     def check_output_limit(self):
         """client-output-buffer-limit: close at once above the hard limit, or after a time above the soft one."""
@@ -716,7 +719,7 @@ cdef class Reactor:
             except Exception:
                 self.context.log.exception("invalidations not sent")
         self.effects.commit()
-        if self.outbox.holding or self.held:
+        if self.outbox.holding or self.held or self.outbox.waiting:
             self.hold_replies()
         while self.dirty:
             connections = self.dirty
@@ -731,26 +734,52 @@ cdef class Reactor:
         return 0
 
     cdef int hold_replies(self) except -1:
-        """Mark what has to wait for the log, and take up again what has waited."""
+        """Look how far the log is safe; mark what has to wait for it, and take up again what has waited."""
         cdef Connection connection
-        cdef list held = self.held
-        if self.outbox.safe < self.outbox.required:
+        cdef long long end = self.log_end()
+        cdef bint moved = self.outbox.settle()
+        if self.outbox.holding:
             for connection in self.dirty:
-                connection.hold()
-        if self.released_to != self.outbox.safe:
-            self.released_to = self.outbox.safe
-            self.held = []
-            for connection in held:
-                connection.held = False
                 if not connection.closed:
-                    connection.mark_dirty()
-                    if connection.marks is not None and connection.marks[-1][1] > self.outbox.safe:
-                        connection.held = True
-                        self.held.append(connection)
+                    connection.hold(end, 0)     # what commands of its own did not account for
+        if self.outbox.failure is not None:
+            self.fail_replies()
+        elif moved:
+            self.release_replies()
         return 0
 
+    cdef int release_replies(self) except -1:
+        cdef Connection connection
+        cdef list held = self.held
+        self.held = []
+        for connection in held:
+            connection.held = False
+            if not connection.closed:
+                connection.count_allowed()      # forgets the marks that have been reached
+                connection.mark_dirty()
+                if connection.waiting.marks:
+                    connection.held = True
+                    self.held.append(connection)
+        return 0
+
+    def fail_replies(self):
+        """The log cannot be written, or is not safe: who waits for it gets the outbox's error."""
+        cdef Connection connection
+        cdef list held = self.held
+        self.held = []
+        message = self.outbox.failure
+        self.outbox.failure = None
+        for connection in held:
+            connection.held = False
+            if not connection.closed:
+                connection.fail_waiting(message)
+
+    cdef long long log_end(self) noexcept:
+        """The position behind all effects, this turn's included."""
+        return self.effects.committed_bytes + self.effects.batch.pending
+
     def log_is_safe(self):
-        """The outbox's safe position has moved; also from another thread."""
+        """The log is safe further than before; also called from another thread, which may write to wake_fd itself."""
         cdef uint64_t one = 1
         write(self.wake_fd, &one, 8)
 

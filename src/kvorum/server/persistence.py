@@ -12,11 +12,11 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from kvorum.config import ValueRefusedError
-from kvorum.errors import CommandError, StartupError
+from kvorum.errors import OUTCOME_UNKNOWN, CommandError, StartupError
 from kvorum.journal.directory import DataDirectory, DirectoryError
 from kvorum.journal.disk import Disk, DiskError, FileView, RealDisk
 from kvorum.journal.journal import ALWAYS, EVERYSEC, Journal
-from kvorum.journal.manifest import Manifest
+from kvorum.journal.manifest import Manifest, ManifestError, read_manifest
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.file_reader import FileReader
 from kvorum.journal.recovery import STEP_BYTES, Recovery, RecoveryError
@@ -56,7 +56,9 @@ class Persistence:
         self._reactor = reactor
         self._replayer = Session(0, context, None, Parser(Scratch()), Writer(2))
         self._next_fsync_ns = 0
-        context.make_safe = self.make_safe
+        self._last_index = 0  # of the log before, if it was switched off
+        context.flush_log = self.flush_log
+        context.outbox.on_broken = self._log_broken
         self.saving = context.saving = Saving(context, self.disk, lambda: self.journal)
         self.saving.reloading = Reloading(context, self.saving, lambda: self.journal, self._apply, has_files)
 
@@ -157,98 +159,154 @@ class Persistence:
 
     def _open_journal(self, directory: str, recovery: Recovery) -> None:
         config = self.context.config
-        if recovery.manifest is None and not self.disk.exists(directory):
-            self.disk.make_directory(directory)
-            self.disk.sync_directory(config.dir)
+        self._make_directory(directory)
         manifest = recovery.manifest or Manifest()
         if recovery.manifest is None and any(map(len, self.context.keyspace.databases)):
             manifest = self.saving.first_base(directory, config.appendfilename)
-        self.journal = Journal(
-            self.disk, directory, config.appendfilename, manifest,
-            clock=self.context.clock.wall_ms, index=recovery.index, term=recovery.term, on_safe=self._log_is_safe,
-        )  # fmt: skip
-        self.saving.log_begins()
-        self.apply_policy(config)
-        self.context.effects.sinks.append(self._append)
+        grown = sum(self.disk.size(posixpath.join(directory, one.name)) for one in manifest.increments)
+        if manifest.base is not None:
+            self.saving.base_bytes = self.disk.size(posixpath.join(directory, manifest.base.name))
+        self._begin(directory, manifest, index=recovery.index, term=recovery.term)
+        assert self.journal is not None
+        self.journal.total_bytes = grown
         if recovery.adopted:  # redis-server has written here: from now on everything is ours
             self.saving.want(BASE)
 
-    def refuse_switch(self, config: Config) -> None:
-        """CONFIG SET appendonly: what is not logged yet would have to be written first."""
-        if config.appendonly != (self.journal is not None):
-            raise ValueRefusedError("the append-only file is switched on and off at the start")
+    def _make_directory(self, directory: str) -> None:
+        if not self.disk.exists(directory):
+            self.disk.make_directory(directory)
+            self.disk.sync_directory(self.context.config.dir)
+
+    def _begin(self, directory: str, manifest: Manifest, *, index: int, term: int, named: bool = True) -> None:
+        """Open the journal: from now on it gets the effects."""
+        context = self.context
+        context.effects.commit()  # what was done before the log began is none of its business
+        journal = self.journal = Journal(
+            self.disk, directory, context.config.appendfilename, manifest, clock=context.clock.wall_ms, index=index,
+            term=term, position=context.effects.position, named=named, on_safe=self._reactor.log_is_safe,
+            wake_fd=self._reactor.wake_fd,
+        )  # fmt: skip
+        journal.on_failure = self._write_failed
+        context.outbox.flusher = journal.flusher
+        context.effects.journal = journal.write
+        self.apply_policy(context.config)
+
+    def switch(self, config: Config) -> None:
+        """CONFIG SET appendonly. What is there becomes the base of a new log; until it is written, the directory says what
+        it said before."""
+        if config.appendonly == (self.journal is not None):
+            return
+        if not config.appendonly:
+            self.context.effects.commit()
+            self._end()
+            return
+        directory = posixpath.join(config.dir, config.appenddirname)
+        try:
+            self._make_directory(directory)
+            manifest = read_manifest(self.disk, directory, config.appendfilename) or Manifest()
+            self._begin(directory, manifest, index=self._last_index, term=1, named=False)
+        except (DiskError, ManifestError) as error:
+            self.context.log.warning("the append-only file cannot be switched on", reason=str(error))
+            raise ValueRefusedError("Unable to turn on AOF. Check server logs.") from error
+        self.saving.want(BASE)
+
+    def _end(self) -> None:
+        """Close the journal: everything is safe then, if that can be."""
+        journal, self.journal = self.journal, None
+        if journal is None:
+            return
+        context = self.context
+        context.effects.journal = None
+        if self.saving.compacting:
+            self.saving.close()
+        try:
+            journal.close()
+        except DiskError as error:
+            context.log.warning("the append-only file was not closed in order", reason=str(error))
+        self._last_index = journal.index
+        context.outbox.flusher = None
+        context.pipeline.gates &= ~DISK_FAILED
+        self._hold_replies()
 
     def apply_policy(self, config: Config) -> None:
-        """appendfsync may have changed."""
-        journal, outbox = self.journal, self.context.outbox
+        """Options of the journal may have changed."""
+        journal = self.journal
         if journal is None:
             return
         journal.policy = config.appendfsync.value
-        outbox.holding = journal.policy == ALWAYS
-        if outbox.holding:
-            outbox.safe, outbox.required = journal.safe, journal.written
-            journal.flush()
-        else:
-            outbox.safe = outbox.required
-            self._reactor.log_is_safe()
+        journal.segment_bytes = config.aof_segment_size
+        journal.timestamps = config.aof_timestamp_enabled
+        self._hold_replies()
 
-    def _append(self, batch: bytes) -> None:
-        """The effects of a turn."""
-        journal = self.journal
-        assert journal is not None
-        journal.append(batch)
-        if journal.failed is not None:
-            self._write_failed()
-        if self.context.outbox.holding:
-            self.context.outbox.required = journal.written
+    def _hold_replies(self) -> None:
+        """Whether replies wait for the log, by the policy in force."""
+        journal, outbox = self.journal, self.context.outbox
+        wanted = journal is not None and journal.policy == ALWAYS and not journal.paused
+        if wanted and not outbox.holding:
+            outbox.start_holding()
+            self.flush_log()
+        elif not wanted and outbox.holding:
+            outbox.stop_holding()
+        self._reactor.log_is_safe()
 
     def _write_failed(self) -> None:
-        journal, pipeline = self.journal, self.context.pipeline
+        """The journal could not write the effects of this turn; it keeps them."""
+        journal, pipeline, outbox = self.journal, self.context.pipeline, self.context.outbox
         assert journal is not None
+        assert journal.failed is not None
+        if outbox.holding:
+            outbox.failure = OUTCOME_UNKNOWN + str(journal.failed).encode()
         if not pipeline.gates & DISK_FAILED:
             self.context.log.warning(
                 "the append-only file cannot be written: writes are refused", reason=str(journal.failed)
             )
-            pipeline.disk_error = journal.failed.reason.encode() if journal.failed is not None else b""
+            pipeline.disk_error = journal.failed.reason.encode()
             pipeline.gates |= DISK_FAILED
 
-    def _log_is_safe(self) -> None:
-        """Called by the thread that has ended an fsync."""
-        journal = self.journal
-        if journal is not None and self.context.outbox.holding:
-            self.context.outbox.safe = journal.safe
-            self._reactor.log_is_safe()
+    def _log_broken(self) -> None:
+        """An fsync has failed: nobody knows what is on disk. Whose replies wait is told so, then the server ends."""
+        journal, context = self.journal, self.context
+        if journal is None or journal.broken is None:
+            return
+        reason = str(journal.broken)
+        context.log.warning("the append-only file is not safe on disk: the server ends", reason=reason)
+        if context.outbox.holding:
+            context.outbox.failure = OUTCOME_UNKNOWN + reason.encode()
+        context.pipeline.disk_error = reason.encode()
+        context.pipeline.gates |= DISK_FAILED
+        context.request_shutdown(status=1)
 
-    def make_safe(self) -> bool:
-        """WAITAOF: wait for an fsync of everything so far; whether it is safe then."""
-        journal = self.journal
-        if journal is None:
-            return False
+    def flush_log(self) -> None:
+        """Ask for an fsync of everything so far."""
         self.context.effects.commit()
-        if journal.failed is None:
-            journal.flusher.wait(journal.written)
-        return journal.failed is None and journal.broken is None
+        if self.journal is not None:
+            self.journal.flush()
 
     def tick(self, now_ns: int) -> None:
         """What is due: an fsync each second, another try after a failure, the next increment."""
         self.saving.tick()
-        journal = self.journal
+        journal, config = self.journal, self.context.config
         if journal is None:
             return
         if journal.broken is not None:
-            self.context.log.warning(
-                "the append-only file is not safe on disk: the server ends", reason=str(journal.broken)
-            )
-            self.context.request_shutdown()
+            if self.context.outbox.on_broken is not None:
+                self.context.outbox.on_broken = None
+                self._log_broken()
             return
         if journal.failed is not None:
             if not journal.retry():
                 return
             self.context.pipeline.gates &= ~DISK_FAILED
             self.context.log.notice("the append-only file can be written again")
-        if journal.policy == EVERYSEC and now_ns >= self._next_fsync_ns:
+        if journal.paused != (config.no_appendfsync_on_rewrite and self.saving.writing is not None):
+            journal.paused = not journal.paused
+            self._hold_replies()
+        if journal.policy == EVERYSEC and now_ns >= self._next_fsync_ns and not journal.paused:
             self._next_fsync_ns = now_ns + NANOSECONDS
             journal.flush()
+        journal.note_idle()
+        if not journal.named and self.saving.writing is None and self.saving.rested(self.saving.compactions):
+            self.saving.want(BASE)  # the log that was switched on still has none
         try:
             journal.rotate_if_big()
         except DiskError as error:
@@ -267,11 +325,4 @@ class Persistence:
     def close(self) -> None:
         """Make everything safe."""
         self.saving.close()
-        if self.journal is None:
-            return
-        try:
-            self.journal.close()
-        except DiskError as error:
-            self.context.log.warning("the append-only file was not closed in order", reason=str(error))
-        self.journal = None
-        self._release()
+        self._end()

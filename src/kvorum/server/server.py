@@ -41,6 +41,7 @@ from kvorum.server.persistence import Persistence
 from kvorum.session.blocking import BlockedClients
 from kvorum.session.context import ServerContext
 from kvorum.session.memory import MemoryLimit
+from kvorum.session.outbox import Outbox
 from kvorum.session.pipeline import NEVER_SLOW, Pipeline
 from kvorum.session.session import Session
 from kvorum.session.transactions import Watches
@@ -84,6 +85,7 @@ class AsyncServer:
         self._log = log if log is not None else open_logger(config, self._clock)
         self._owns_log = log is None
         self._closed = False
+        self.exit_status = 0
         self._stopping: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unix_path: Path | None = None
@@ -121,6 +123,7 @@ class AsyncServer:
         )
         keyspace.on_removed = self._key_removed
         keyspace.on_modified = self._key_modified
+        context.outbox = Outbox(effects)
         context.pipeline = Pipeline(context)
         context.memory = MemoryLimit(context)
         context.watches = Watches(keyspace)
@@ -178,7 +181,7 @@ class AsyncServer:
             (("timeout", "tcp-keepalive", "client-query-buffer-limit", "client-output-buffer-limit",
               "proto-max-bulk-len", "protected-mode", "maxclients"), self._apply_network),
             (("maxmemory", "maxmemory-clients"), self._apply_client_limit),
-            (("appendfsync",), self.persistence.apply_policy),
+            (("appendfsync", "aof-segment-size", "aof-timestamp-enabled"), self.persistence.apply_policy),
             (("notify-keyspace-events", "tracking-table-max-keys"), self._apply_messages),
             (("hash-max-listpack-entries", "hash-max-listpack-value", "list-max-listpack-size", "list-compress-depth",
               "set-max-intset-entries", "set-max-listpack-entries", "set-max-listpack-value",
@@ -303,7 +306,7 @@ class AsyncServer:
         config = self.config
         config.on_change("bind", self._move_addresses)
         config.on_change("port", self._move_port)
-        config.on_change("appendonly", self.persistence.refuse_switch)
+        config.on_change("appendonly", self.persistence.switch)
         self.context.info_providers["server"] = lambda: {"tcp_port": self.port, "multiplexing_api": MULTIPLEXING}
         self.context.info_providers["persistence"] = self.persistence.fields
         self.context.info_providers["clients"] = lambda: {"maxclients": self.reactor.max_clients}
@@ -318,8 +321,9 @@ class AsyncServer:
             self._unix_path = Path(config.unixsocket)
             self._unix_inode = self._unix_path.stat().st_ino
 
-    def request_shutdown(self) -> None:
-        """Ask the server to stop; who runs it waits for ``stopped``."""
+    def request_shutdown(self, status: int = 0) -> None:
+        """Ask the server to stop; who runs it waits for ``stopped``. ``status``: of the process, if it is one."""
+        self.exit_status = max(self.exit_status, status)
         if self._stopping is not None:
             self._stopping.set()
 

@@ -81,6 +81,7 @@ class Pipeline:
         self.index = server.registry.index
         self.keyspace = server.keyspace
         self.effects = server.effects
+        self.outbox = server.outbox
         self.gates = 0
         self.wall_offset_ms = 0
         self.slow_ns = NEVER_SLOW
@@ -138,6 +139,7 @@ class Pipeline:
         failed = False
         reply = call.reply
         mark = reply.pending
+        before = self.effects.position if self.outbox.holding else 0
         self.effects.begin()
         try:
             if command.raw:
@@ -162,6 +164,10 @@ class Pipeline:
             reply.value(internal)
             self._count_error(internal)
         call.finish(self.effects)
+        if self.outbox.holding:
+            needed = self.outbox.needed(call, command, before)
+            if needed > session.required:
+                session.required = needed
         end_ns = self.clock.monotonic_ns()
         self.commands += 1
         session.last_command = command
@@ -180,6 +186,7 @@ class Pipeline:
         """EXEC: execute what was queued; the effects of all are one unit. Writes the reply and says so."""
         call = session.call
         transaction = (call.command, call.args)
+        before = self.effects.position
         self.effects.open_group()
         session.executing = True
         try:
@@ -190,9 +197,11 @@ class Pipeline:
                 self._execute_queued(session, command)
         finally:
             session.executing = False
+            self.effects.close_group()
+            if self.outbox.holding:
+                self.outbox.note_group(call, commands, before)
             call.command = transaction[0]
             call.load(transaction[1])
-            self.effects.close_group()
         return WRITTEN
 
     def _execute_queued(self, session: Session, command: Command) -> None:

@@ -1,0 +1,185 @@
+"""The thread that makes what was written safe: see ``flusher.py``.
+
+The thread needs the interpreter only for disks of Python. Its state is guarded by a mutex that nobody holds during a system
+call, so the event loop never waits for it longer than for a few instructions.
+"""
+
+import sys
+import threading
+
+from libc.errno cimport errno as c_errno
+from libc.stdint cimport uint64_t
+from posix.unistd cimport fdatasync, write
+
+from kvorum.journal.disk import DiskError, RealDisk, disk_error
+
+
+cdef extern from "<pthread.h>" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+    ctypedef struct pthread_cond_t:
+        pass
+    int pthread_mutex_init(pthread_mutex_t* mutex, void* attributes)
+    int pthread_mutex_destroy(pthread_mutex_t* mutex)
+    int pthread_mutex_lock(pthread_mutex_t* mutex)
+    int pthread_mutex_unlock(pthread_mutex_t* mutex)
+    int pthread_cond_init(pthread_cond_t* condition, void* attributes)
+    int pthread_cond_destroy(pthread_cond_t* condition)
+    int pthread_cond_wait(pthread_cond_t* condition, pthread_mutex_t* mutex)
+    int pthread_cond_broadcast(pthread_cond_t* condition)
+
+
+cdef class Flusher:
+    cdef pthread_mutex_t mutex
+    cdef pthread_cond_t changed
+    cdef int descriptor
+    cdef int wake_fd
+    cdef bint direct                    # the system's fdatasync, without the interpreter
+    cdef bint wanted
+    cdef bint closing
+    cdef bint failed
+    cdef readonly bint busy
+    cdef readonly long long count
+    cdef readonly long long safe
+    cdef readonly long long durable_index
+    cdef readonly long long durable_size
+    cdef long long noted_index
+    cdef long long noted_size
+    cdef long long noted_position
+    cdef readonly object error
+    cdef object disk
+    cdef object on_safe
+    cdef object file
+    cdef object thread
+
+    def __cinit__(self):
+        pthread_mutex_init(&self.mutex, NULL)
+        pthread_cond_init(&self.changed, NULL)
+
+    def __init__(self, object disk, object on_safe=None, int wake_fd=-1, long long position=0):
+        self.disk = disk
+        self.on_safe = on_safe
+        self.wake_fd = wake_fd
+        self.safe = self.noted_position = position
+        self.direct = type(disk) is RealDisk and sys.platform == "linux"
+        self.descriptor = -1
+
+    def __dealloc__(self):
+        pthread_cond_destroy(&self.changed)
+        pthread_mutex_destroy(&self.mutex)
+
+    def begin(self, object file, long long index, long long size=0):
+        pthread_mutex_lock(&self.mutex)
+        self.file = file
+        self.descriptor = file.descriptor
+        self.noted_index, self.noted_size = index, size
+        self.durable_index, self.durable_size = index, size
+        pthread_mutex_unlock(&self.mutex)
+
+    def note(self, long long index, long long size, long long position):
+        pthread_mutex_lock(&self.mutex)
+        self.noted_index, self.noted_size, self.noted_position = index, size, position
+        pthread_mutex_unlock(&self.mutex)
+
+    def skip(self, long long position):
+        pthread_mutex_lock(&self.mutex)
+        if self.safe == self.noted_position:
+            self.safe = position
+        self.noted_position = position
+        pthread_mutex_unlock(&self.mutex)
+
+    def request(self):
+        if self.thread is None:
+            self.thread = threading.Thread(target=self.run, name="kvorum-fsync", daemon=True)
+            self.thread.start()
+        pthread_mutex_lock(&self.mutex)
+        self.wanted = True
+        pthread_cond_broadcast(&self.changed)
+        pthread_mutex_unlock(&self.mutex)
+
+    def wait(self, long long position):
+        if self.safe >= position or self.failed:
+            return
+        self.request()
+        with nogil:
+            pthread_mutex_lock(&self.mutex)
+            while self.safe < position and not self.failed:
+                pthread_cond_wait(&self.changed, &self.mutex)
+            pthread_mutex_unlock(&self.mutex)
+
+    def close(self):
+        pthread_mutex_lock(&self.mutex)
+        self.closing = True
+        pthread_cond_broadcast(&self.changed)
+        pthread_mutex_unlock(&self.mutex)
+        if self.thread is not None:
+            self.thread.join()
+            self.thread = None
+
+    def run(self):
+        """The thread; ends when the flusher is closed or an fsync has failed."""
+        with nogil:
+            self.work()
+
+    cdef void work(self) noexcept nogil:
+        cdef long long index
+        cdef long long size
+        cdef long long position
+        cdef int descriptor
+        cdef bint good
+        cdef uint64_t one = 1
+        while True:
+            pthread_mutex_lock(&self.mutex)
+            while not self.wanted and not self.closing:
+                pthread_cond_wait(&self.changed, &self.mutex)
+            if not self.wanted:
+                pthread_mutex_unlock(&self.mutex)
+                return
+            self.wanted = False
+            self.busy = True
+            index, size, position = self.noted_index, self.noted_size, self.noted_position
+            descriptor = self.descriptor
+            pthread_mutex_unlock(&self.mutex)
+            good = self.synchronize(descriptor)
+            pthread_mutex_lock(&self.mutex)
+            self.busy = False
+            self.count += 1
+            if good:
+                self.safe = position
+                if descriptor == self.descriptor:
+                    self.durable_index, self.durable_size = index, size
+            else:
+                self.failed = True
+            pthread_cond_broadcast(&self.changed)
+            pthread_mutex_unlock(&self.mutex)
+            if self.wake_fd >= 0:
+                write(self.wake_fd, &one, 8)
+            else:
+                self.tell()
+            if not good:
+                return
+
+    cdef bint synchronize(self, int descriptor) noexcept nogil:
+        cdef int number
+        if self.direct:
+            if fdatasync(descriptor) == 0:
+                return True
+            number = c_errno
+            with gil:
+                self.error = disk_error("fsync", self.file.path, number)
+            return False
+        with gil:
+            try:
+                self.disk.fdatasync(self.file)
+            except DiskError as error:
+                self.error = error
+                return False
+            except BaseException as error:
+                self.error = DiskError("fsync", self.file.path, 0, repr(error))
+                return False
+        return True
+
+    cdef void tell(self) noexcept nogil:
+        with gil:
+            if self.on_safe is not None:
+                self.on_safe()
