@@ -525,10 +525,13 @@ class Options:
     auto_aof_rewrite_min_size = Memory(64 * MEBI, 0, LONG_MAX, "Size below which it is not.")
     aof_segment_size = Memory(256 * MEBI, 64 * KIBI, LONG_MAX, "Size at which the log goes on in another file.")
     aof_load_truncated = Boolean(True, "Start although the log ends in the middle of an entry, which is cut off.")
-    aof_use_rdb_preamble = Boolean(True, "Begin a compacted log with a snapshot.", effect=LATER)
+    aof_use_rdb_preamble = Boolean(
+        True, "Begin a compacted log with a snapshot.",
+        lacking="a compacted log always begins with a snapshot, as Redis' own does by default",
+    )  # fmt: skip
     aof_timestamp_enabled = Boolean(False, "Put times into the log in Redis' form, too.")
     aof_rewrite_incremental_fsync = Boolean(True, "Force a new base of the log to disk every 4 MB while it is written.")
-    aof_disable_auto_gc = Boolean(False, "Keep the log's old files.", effect=LATER)
+    aof_disable_auto_gc = Boolean(False, "Keep the log's old files: they are always removed.", effect=NONE)
     rdb_key_save_delay = Integer(
         0, INT_MIN, INT_MAX, "Pause after each key of a file that is written in the background, for tests.", unit="µs",
         hidden=True,
