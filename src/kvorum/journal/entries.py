@@ -18,10 +18,11 @@ understood. Lines stay below the 1,024 bytes of Redis' line buffer. Commands wit
 suffix of the file: redis-server has gone on from our directory, or the whole file is its own.
 
 **What may be called torn.** A crash cuts off the end of what was not fsynced yet, or leaves zeros there. So only this
-is torn: the file ends (or from some point on holds nothing but at least 16 zeros) inside of something that is
+is torn: the file ends (or from some point on holds nothing but at least 16 zeros, or fewer from the start of a sector of the disk on) inside of something that is
 well-formed up to there. Never torn is
 
-- an entry that is all there and has the wrong checksum, wherever it is, even if its last few bytes are zeros;
+- an entry that is all there and has the wrong checksum, wherever it is, even if its last few bytes are such zeros as no
+  crash leaves;
 - anything before a durable position, be it one from a line further on in the file or the caller's own knowledge
   (``durable_offset``; a file that is not the last one is safe to its end);
 - an entry that ends too early according to its length, if what stands there is not the beginning of RESP, goes on
@@ -54,6 +55,8 @@ LONGEST_LINE = 1023
 RUN_BYTES = 1 << 20
 # Fewer zeros at the end could be a damaged byte or two.
 LEAST_ZEROS = 16
+# A disk writes so many bytes or none of them.
+SECTOR_BYTES = 512
 MOST_DIGITS = 18
 
 # The same as C numbers.
@@ -364,7 +367,7 @@ class EntryReader:
             head = self.bytes_of(at, length_at) + b"%d" % (self.size - body)
             if crc32c_range(self.data, body, self.size, crc32c(head)) == checksum:
                 return self._damaged(start, DamageKind.HEADER, f"{what}, but they are all: its length is wrong")
-        if self.size < self.file_size and length - (self.size - body) < LEAST_ZEROS:
+        if self.size < self.file_size and not self._unwritten(self.size, body + length):
             return self._damaged(start, DamageKind.CHECKSUM, "an entry has a wrong checksum, and zeros at its end")
         return self._torn(start, what)
 
@@ -571,10 +574,16 @@ class EntryReader:
         used = self.size
         while used > self.end and self.data[used - 1] == 0:
             used -= 1
-        if used == self.size or (self.size - used < LEAST_ZEROS and used > self.end):
+        if used == self.size or (used > self.end and not self._unwritten(used, self.size)):
             return False
         self.size = used
         return True
+
+    def _unwritten(self, used: int, end: int) -> bool:
+        """Whether the zeros between these offsets, with nothing but zeros behind them, are what a crash leaves, rather than
+        a damaged byte or two: many, or the rest of the file from the start of a sector on."""
+        sector = (used + SECTOR_BYTES - 1) // SECTOR_BYTES * SECTOR_BYTES
+        return end - used >= LEAST_ZEROS or (sector < end and sector < self.file_size - 1)
 
     def _torn(self, offset: int, what: str) -> int:
         """The file ends too early: torn, if it can be."""
