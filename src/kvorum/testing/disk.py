@@ -13,10 +13,11 @@ forgets which pages it could not write.
 **What a crash may leave behind**, after each operation, is any combination of
 
 - for each file, what is safe plus a prefix of the appends and truncations since. The last append may moreover be
-  torn: at every byte if it has at most ``SMALL_BYTES``, else at every sector boundary of the file, and one byte
-  from its start and end. What is missing may be missing altogether, or, from the end of an operation or a sector
-  boundary on, be zeros up to the length that the file had: some file systems note the new length before the data are
-  there;
+  torn: at every byte if it has at most ``small_bytes`` (``SMALL_BYTES`` unless told), else at every sector boundary of
+  the file, and one byte from its start and end. What is missing may be missing altogether, or, from the end of an
+  operation or a sector boundary on, be zeros up to the length that the file had: some file systems note the new length
+  before the data are there. (One zero at the very end, in a sector of its own, is left out: nothing tells it from a
+  damaged byte.)
 - for the names, what is safe plus any subset of the changes since, in their order: a rename may be lost and a later
   one kept. A file without a name is gone, and so is what is in a directory that is gone.
 
@@ -34,8 +35,11 @@ from __future__ import annotations
 import errno
 import itertools
 import posixpath
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from kvorum.journal.disk import Buffer, DiskError, DiskFile, FileView, disk_error
 
@@ -93,10 +97,27 @@ class CrashState:
         return FakeDisk(self.directories, self.files)
 
 
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def _alone(
+    method: Callable[Concatenate[FakeDisk, _Arguments], _Result],
+) -> Callable[Concatenate[FakeDisk, _Arguments], _Result]:
+    """One thread at a time."""
+
+    @wraps(method)
+    def locked(self: FakeDisk, /, *arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        with self._lock:
+            return method(self, *arguments, **named)
+
+    return locked
+
+
 class FakeDisk:
     """Files in memory. ``capacity`` is the space for all of them, None for endless; ``unreadable`` maps paths to
-    the errno of opening and reading them; ``operations`` is what was done. One other thread may call ``fdatasync``
-    meanwhile."""
+    the errno of opening and reading them; ``operations`` is what was done. Threads may share
+    it."""
 
     def __init__(
         self,
@@ -108,6 +129,8 @@ class FakeDisk:
         self.unreadable: dict[str, int] = {}
         self.while_syncing: Callable[[DiskFile], object] | None = None
         self.operations: list[Operation] = []
+        self.small_bytes = SMALL_BYTES
+        self._lock = threading.RLock()
         self._directories = set(directories)
         self._contents: list[bytearray] = []
         self._names: dict[str, int] = {}
@@ -139,13 +162,18 @@ class FakeDisk:
         return {path: bytes(self._contents[inode]) for path, inode in sorted(self._names.items())}
 
     @property
+    def failed(self) -> bool:
+        """Whether anything has failed so far."""
+        return any(operation.error for operation in self.operations)
+
+    @property
     def open_files(self) -> list[str]:
         """Paths under which the files that are open were opened."""
         return sorted(file.path for file in self._open.values())
 
     def crash_states(self) -> Iterator[CrashState]:
         """What a crash may leave behind, after none and after each of the operations so far."""
-        safety = _Safety(self._first_directories, self._first_names, self._first_contents)
+        safety = _Safety(self._first_directories, self._first_names, self._first_contents, self.small_bytes)
         yield from safety.states(0, "before the first operation")
         for number, operation in enumerate(self.operations, 1):
             safety.apply(number, operation)
@@ -153,6 +181,7 @@ class FakeDisk:
 
     # What the journal does.
 
+    @_alone
     def create(self, path: str, replace: bool = False) -> DiskFile:
         if path in self._directories:
             raise disk_error("create", path, errno.EISDIR)
@@ -168,10 +197,12 @@ class FakeDisk:
         self._contents.append(bytearray())
         return self._opened(path)
 
+    @_alone
     def open_append(self, path: str) -> DiskFile:
         self._need_file("open", path)
         return self._opened(path)
 
+    @_alone
     def append(self, file: DiskFile, *parts: Buffer) -> int:
         inode = self._inode(file)
         data = b"".join(parts)
@@ -197,15 +228,18 @@ class FakeDisk:
             self.while_syncing(file)
         self._record(Operation(name, file.path, inode=inode, covers=covers), "fsync")
 
+    @_alone
     def truncate(self, file: DiskFile, size: int) -> None:
         inode = self._inode(file)
         self._record(Operation("truncate", file.path, size=size, inode=inode), "truncate")
         _resize(self._contents[inode], size)
 
+    @_alone
     def close(self, file: DiskFile) -> None:
         self._inode(file)
         del self._open[id(file)], self._inodes[id(file)]
 
+    @_alone
     def rename(self, source: str, target: str) -> None:
         operation = f"rename to {target}"
         self._need_file(operation, source)
@@ -215,11 +249,13 @@ class FakeDisk:
         del self._names[source]
         self._names[target] = inode
 
+    @_alone
     def unlink(self, path: str) -> None:
         self._need_file("remove", path)
         self._record(Operation("unlink", path), "remove")
         del self._names[path]
 
+    @_alone
     def make_directory(self, path: str) -> None:
         if path in self._names:
             raise disk_error("create directory", path, errno.EEXIST)
@@ -228,6 +264,7 @@ class FakeDisk:
             self._record(Operation("make_directory", path), "create directory")
             self._directories.add(path)
 
+    @_alone
     def sync_directory(self, path: str) -> None:
         if path not in self._directories:
             raise disk_error("fsync directory", path, errno.ENOENT)
@@ -282,6 +319,7 @@ class FakeDisk:
         if posixpath.dirname(path) not in self._directories:
             raise disk_error(operation, path, errno.ENOENT)
 
+    @_alone
     def _record(self, operation: Operation, name: str) -> None:
         """Note it; raise what it is to fail with."""
         error = self._failures.get(len(self.operations), 0)
@@ -306,7 +344,7 @@ class _Content:
             _carry_out(self.pending.pop(0)[1], content)
         self.safe = bytes(content)
 
-    def variants(self) -> list[bytes]:
+    def variants(self, small_bytes: int) -> list[bytes]:
         """What a crash may make of it, the safe one first and the complete one last."""
         found = [self.safe]
         for _, operation in self.pending:
@@ -316,12 +354,12 @@ class _Content:
         torn: list[bytes] = []
         if self.pending and self.pending[-1][1].name == "append":
             before, data = found[-2], self.pending[-1][1].data
-            torn = [before + data[:size] for size in _tears(len(before), len(data))]
+            torn = [before + data[:size] for size in _tears(len(before), len(data), small_bytes)]
         if len(found) > MOST_PREFIXES:
             found = found[: MOST_PREFIXES // 2] + found[-MOST_PREFIXES // 2 :]
         whole = found[-1]
         short = [*found[:-1], *torn]
-        sectors = [one for one in torn if len(one) % SECTOR_BYTES == 0]
+        sectors = [one for one in torn if len(one) % SECTOR_BYTES == 0 and len(one) < len(whole) - 1]
         zeros = [one + bytes(len(whole) - len(one)) for one in (*found[:-1], *sectors) if len(one) < len(whole)]
         return list(dict.fromkeys([*short, *zeros, whole]))
 
@@ -337,7 +375,10 @@ class _Change:
 class _Safety:
     """What is safe and what is not yet, while the operations are gone through again."""
 
-    def __init__(self, directories: frozenset[str], names: dict[str, int], contents: Sequence[bytes]) -> None:
+    def __init__(
+        self, directories: frozenset[str], names: dict[str, int], contents: Sequence[bytes], small_bytes: int
+    ) -> None:
+        self.small_bytes = small_bytes
         self.directories = set(directories)
         self.names = dict(names)
         self.contents = {inode: _Content(content) for inode, content in enumerate(contents)}
@@ -393,7 +434,7 @@ class _Safety:
     def _combinations(self) -> Iterator[tuple[Sequence[_Change], dict[int, bytes]]]:
         named = {*self.names.values(), *(change.operation.inode for change in self.changes)}
         inodes = sorted(named & set(self.contents))
-        choices = [self.contents[inode].variants() for inode in inodes]
+        choices = [self.contents[inode].variants(self.small_bytes) for inode in inodes]
         subsets = _subsets(self.changes)
         count = len(subsets)
         for variants in choices:
@@ -426,10 +467,10 @@ def _resize(content: bytearray, size: int) -> None:
     content += bytes(size - len(content))
 
 
-def _tears(offset: int, size: int) -> list[int]:
+def _tears(offset: int, size: int, small_bytes: int) -> list[int]:
     """How much of an append of so many bytes may have been written, at this offset of the file; neither nothing nor
     all."""
-    if size <= SMALL_BYTES:
+    if size <= small_bytes:
         return list(range(1, size))
     sectors = [
         boundary - offset for boundary in range(offset // SECTOR_BYTES * SECTOR_BYTES, offset + size, SECTOR_BYTES)
