@@ -205,6 +205,26 @@ def test_lastsave_tells_when(tmp_path: Path, start_kvorum: Start, connect: Conne
     assert info(client)["rdb_last_save_time"] == int(client.lastsave().timestamp())
 
 
+def test_flushall_gives_up_a_snapshot_and_empties_the_file(pair: Any) -> None:
+    """With save points only: without, the file stays as it was."""
+    stages = []
+    for client, directory in pair(*DEBUG, "--save", "3600 1"):
+        fill(client)
+        client.save()
+        client.config_set("rdb-key-save-delay", 10_000_000)
+        client.bgsave()
+        client.config_set("save", "")
+        client.flushall()
+        wait(client, rdb_bgsave_in_progress=0)
+        stage = [len((directory / "dump.rdb").read_bytes()) > 1000]
+        client.config_set("save", "3600 1")
+        client.set("k", "v")
+        client.flushall()
+        client.execute_command("DEBUG", "RELOAD", "NOSAVE")
+        stages.append([*stage, client.dbsize(), info(client)["rdb_last_bgsave_status"], temporary_files(directory)])
+    assert stages[0] == stages[1]
+
+
 # Failures
 
 

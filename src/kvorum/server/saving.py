@@ -165,6 +165,7 @@ class Saving:
         self._journal = journal
         self._timer: Any = None
         self.reloading: Reloading | None = None  # what DEBUG reads the files again with
+        self._given_up: Writing | None = None  # the last one; its thread may still wait for the disk
         self._numbers = itertools.count(1)
         self._slice_ended_ns = 0
         self._commands_before = 0
@@ -506,6 +507,16 @@ class Saving:
         self.close()
         self.save_now()
 
+    def everything_flushed(self) -> None:
+        """FLUSHALL: a snapshot of what was there is not wanted any more, and with save points the file is to be empty, too."""
+        if self.saving:
+            self.abandon()
+        if self.context.config.save:
+            with contextlib.suppress(CommandError):  # the log has said it
+                self.save_now()
+        if self.wanted and self._timer is None:
+            self._next_at(0, self._take_next)
+
     def abandon(self) -> None:
         """Give up what is being written; what waits goes on waiting."""
         if self._timer is not None:
@@ -515,13 +526,15 @@ class Saving:
         if self.writing is not None:
             writing, self.writing = self.writing, None
             writing.abandon()
+            self._given_up = writing
             self.context.log.notice("writing a file was given up", file=writing.path)
-            writing.file.join()
 
     def close(self) -> None:
         """Give up what is being written, and what waits."""
         self.wanted.clear()
         self.abandon()
+        if self._given_up is not None:
+            self._given_up.file.join()
 
     # By itself
 
