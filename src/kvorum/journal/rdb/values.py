@@ -301,7 +301,9 @@ def a_number(score: float) -> float:
 def sorted_set_of(commons: Commons, pairs: list[tuple[bytes, float]]) -> SortedSet:
     """A big one is never compact on the way: that would lose the sign of -0.0, which only big ones keep, as in Redis."""
     longest = max(len(member) for member, _ in pairs)
-    value = SortedSet.from_items(commons, pairs, len(pairs) > commons.zset_max_entries or longest > commons.zset_max_value)
+    value = SortedSet.from_items(
+        commons, pairs, len(pairs) > commons.zset_max_entries or longest > commons.zset_max_value
+    )
     if len(value) != len(pairs):
         raise RdbError("a sorted set that has a member twice")
     return value
