@@ -131,7 +131,10 @@ class Persistence:
         self.loading_total_bytes = view.size
         try:
             while not reader.finished:
-                self.loading_done_bytes = reader.load_some(STEP_BYTES)
+                before, self.loading_done_bytes = self.loading_done_bytes, reader.load_some(STEP_BYTES)
+                percent = 100 * self.loading_done_bytes // max(view.size, 1)
+                if percent // 10 > 100 * before // max(view.size, 1) // 10:
+                    self.context.log.notice("loading the snapshot", percent=percent)
                 await asyncio.sleep(0)
         except RdbError as error:
             raise StartupError(f"{path}: {error}; restore the file from a backup, or move it away") from error
