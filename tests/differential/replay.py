@@ -197,20 +197,20 @@ class Original:
         if dumped is not None and dumped.kind == b"$" and dumped.value is not None:
             self.execute(party, [RESTORING[name], new_key, options[0], dumped.value, *options[1:]])
 
-    def execute(self, party: int, words: list[bytes]) -> Reply | None:
-        """What the client gets at once."""
+    def execute(self, party: int, words: list[bytes], may_break: bool = False) -> Reply | None:
+        """What the client gets at once. ``may_break``: the command is made to break off."""
         session = self.parties[party]
         effects = self.context.effects
         session.parser.feed(request_of(words))
         status = session.parser.next()
         assert status == Status.REQUEST, (status, words)
-        before = effects.commands, self._removed
+        before = effects.commands + effects.messages, self._removed
         in_transaction = session.transaction is not None
         self.context.pipeline.run(session, self.clock.monotonic_ns())
         command = session.call.command
         if command is not None and not in_transaction and command.flags & (Flag.WRITE | Flag.MAY_REPLICATE):
             self.generated.add(command.name)
-            if effects.commands > before[0] and self._removed == before[1]:
+            if effects.commands + effects.messages > before[0] and self._removed == before[1]:
                 self.effective.add(command.name)
         session.parser.settle()
         replies = b"".join(session.reply.chunks())
@@ -219,7 +219,7 @@ class Original:
         found = read_reply(replies, 0)
         if found is None:
             return None
-        assert found[0].value != errors.INTERNAL, words
+        assert may_break or found[0].value != errors.INTERNAL, words
         return found[0]
 
     def end_turn(self) -> None:

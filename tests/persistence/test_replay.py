@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvorum import errors
+from kvorum.keyspace.events import MODIFICATIONS
 from kvorum.server.server import AsyncServer
 from kvorum.testing.clock import FakeClock
 from kvorum.testing.redis_server import RedisPrograms, RedisServer
@@ -63,7 +65,7 @@ class Theatre:
 
     def __init__(self) -> None:
         self.original = new_original(1)
-        self.replica = new_replica(2, 1_000)
+        self.replica = new_replica(2, 3 * BEGINNING_MS)
         self.original.context.effects.sinks.append(self.replica.take)
 
     def close(self) -> None:
@@ -115,7 +117,7 @@ class Library:
         original = self._write(directory, steps)
         digest, entries = contents(original.context.keyspace)
         self._let_redis_read(directory, original, digest, entries)
-        recovered = open_directory(directory, BEGINNING_MS // 3)
+        recovered = open_directory(directory, 2 * BEGINNING_MS)
         found = differences(entries, contents(recovered.context.keyspace)[1])
         assert not found, original.tell("\n".join(found))
         close_server(recovered)
@@ -200,6 +202,14 @@ FOUND = [
         ["RPUSH k a b c d e f g h i j k", "SORT k BY w_* ALPHA DESC STORE l"],
         id="redis-server sorts lists by a method that is not stable",
     ),
+    pytest.param(
+        ["MULTI", "SET k v PXAT 2999999999000", "SCAN 0", "EXEC"],
+        id="what a scan removes comes after what the same transaction did before",
+    ),
+    pytest.param(
+        ["SET k v", "MULTI", "PEXPIRE k 5", "SET j v PXAT 1", "KEYS *", "SET j w", "EXEC"],
+        id="and before what it did after that",
+    ),
 ]
 
 
@@ -246,3 +256,51 @@ def test_every_command_that_may_change_data_was_executed_and_logged() -> None:
     theatre.close()
     assert missing <= theatre.original.generated
     assert missing <= theatre.original.effective
+
+
+class NoMemoryError(MemoryError):
+    """What a handler meets in the middle of its work."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [b"MSET", b"k", b"new", b"broken", b"1", b"last", b"2"],
+        [b"MSETNX", b"i", b"new", b"broken", b"1"],
+        [b"DEL", b"k", b"broken", b"set"],
+        [b"RENAME", b"k", b"broken"],
+        [b"COPY", b"k", b"broken"],
+        [b"SMOVE", b"broken", b"set", b"c"],
+        [b"MOVE", b"broken", b"1"],
+        [b"GETSET", b"broken", b"x"],
+        [b"SPOP", b"broken", b"1"],
+    ],
+    ids=lambda words: words[0].decode(),
+)
+@pytest.mark.parametrize("transaction", [False, True], ids=["alone", "in a transaction"])
+def test_what_a_command_did_before_it_broke_off_is_logged(words: list[bytes], transaction: bool) -> None:
+    theatre = Theatre()
+    broken = [b"SADD", b"broken", b"a", b"b", b"c"] if words[0] in (b"SPOP", b"SMOVE") else [b"SET", b"broken", b"v"]
+    if words[0] in (b"MSETNX", b"COPY"):
+        broken = [b"SET", b"other", b"v"]
+    theatre.play([(0, [b"SET", b"k", b"v", b"PX", b"1000"]), (0, [b"SADD", b"set", b"a", b"b"]), (0, broken)])
+    keyspace = theatre.original.context.keyspace
+
+    def fail(_database: int, key: bytes, _session: object) -> None:
+        if key == b"broken":
+            raise NoMemoryError
+
+    keyspace.on_modified = fail
+    keyspace.observed |= MODIFICATIONS
+    if transaction:
+        theatre.original.execute(0, [b"MULTI"])
+    reply = theatre.original.execute(0, words, may_break=True)
+    if transaction:
+        theatre.original.execute(0, [b"APPEND", b"k", b"x"])
+        executed = theatre.original.execute(0, [b"EXEC"])
+        assert executed is not None
+        reply = executed.items[0]
+    assert reply is not None
+    assert reply.value == errors.INTERNAL
+    theatre.compare()
+    theatre.close()

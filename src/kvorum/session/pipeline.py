@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kvorum import errors
 from kvorum.commands.command import Command
+from kvorum.commands.half_done import log_what_is_there
 from kvorum.commands.spec import Flag
 from kvorum.errors import CommandError
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_HIDE
@@ -163,6 +164,8 @@ class Pipeline:
             internal = CommandError(errors.INTERNAL)
             reply.value(internal)
             self._count_error(internal)
+            if command.flags & MAY_WRITE:
+                log_what_is_there(call)
         call.finish(self.effects)
         if self.outbox.holding:
             needed = self.outbox.needed(call, command, before)
