@@ -137,7 +137,7 @@ class Recovery:
             if self._view is None:
                 self._next_file()
             elif self._rdb is not None:
-                self._read_rdb(self._rdb)
+                self._read_rdb()
             else:
                 self._read_entries()
         except DiskError as error:
@@ -166,20 +166,26 @@ class Recovery:
         safe = self._view.size if self._files[0].kind is FileKind.BASE else 0
         self._entries = EntryReader(self._view.data, self._path(self._files[0]), start, self.index, self.term, safe)
 
-    def _read_rdb(self, reader: FileReader) -> None:
+    def _read_rdb(self) -> None:
+        assert self._rdb is not None
+        path = self._path(self._files[0])
         try:
-            reader.load_some(STEP_BYTES)
+            self._rdb.load_some(STEP_BYTES)
         except RdbError as error:
-            raise RecoveryError(f"{self._path(self._files[0])}: {error}; restore the file from a backup") from error
-        if reader.finished:
-            self.keys_loaded += reader.keys_loaded
-            try:
-                self.index, self.term = place_of(reader.aux)
-            except ValueError as error:
-                raise RecoveryError(f"{self._path(self._files[0])}, byte 0: {error}") from error
-            end = reader.position
+            # The reader keeps its error. If the error's traceback kept the reader, too, only the cyclic collector could free
+            # them, and with them the memory of the file, which is about to be closed.
             self._rdb = None
-            self._read_from(end)
+            raise RecoveryError(f"{path}: {error}; restore the file from a backup") from None
+        if not self._rdb.finished:
+            return
+        self.keys_loaded += self._rdb.keys_loaded
+        try:
+            self.index, self.term = place_of(self._rdb.aux)
+        except ValueError as error:
+            raise RecoveryError(f"{path}, byte 0: {error}") from error
+        end = self._rdb.position
+        self._rdb = None
+        self._read_from(end)
 
     def _read_entries(self) -> None:
         reader = self._entries
