@@ -32,31 +32,31 @@ SHOWN_COMMANDS = 3
 SHOWN_WORDS = 6
 SHOWN_BYTES = 40
 SHOWN_NAMES = 12
-_RANGE = re.compile(r"([0-9]{1,18})?(-)?([0-9]{1,18})?")
+_RANGE = re.compile(r"([0-9]{1,18})(-)?([0-9]{1,18})?")
 
 
 class EntryRange(_RangeType):
-    """``FROM``, ``FROM-``, ``FROM-TO`` or ``-TO``: the first and the last index."""
+    """``FROM``, ``FROM-`` or ``FROM-TO``: the first and the last index."""
 
     name = "range"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, float]:
         found = _RANGE.fullmatch(str(value))
         if found is None:
-            self.fail(f"{value!r} is not FROM, FROM-TO, FROM- or -TO", param, ctx)
+            self.fail(f"{value!r} is not FROM, FROM- or FROM-TO", param, ctx)
         first, dash, last = found.groups()
-        if first and not dash:
+        if not dash:
             last = first
-        return int(first or 0), int(last) if last else float("inf")
+        return int(first), int(last) if last else float("inf")
 
 
-@click.command("check", short_help="Verify the files of a data directory, show what is in them, repair their end.")
+@click.command("check", short_help="Verify, show and repair data on disk.")
 @click.argument("path", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--fix", is_flag=True, help="Cut the log off where it stops making sense, after showing what would go.")
 @click.option("--yes", is_flag=True, help="Do not ask before that.")
 @click.option("--discard", is_flag=True, help="Do not keep what is cut off; else it goes into a file beside it.")
 @click.option(
-    "--entries", type=EntryRange(), is_flag=False, flag_value="-", metavar="[FROM[-TO]]",
+    "--entries", type=EntryRange(), is_flag=False, flag_value="0-", metavar="[FROM[-TO]]",
     help="List the entries, all or those with these indexes.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry and, last, for the whole.")

@@ -154,7 +154,7 @@ def _inspect_files(
         path = posixpath.join(report.directory, one.name)
         found = inspect_file(disk, path, one, verify, listener, index, term)
         report.files.append(found)
-        if found.problem is not None and not found.problem.torn:
+        if found.problem is not None:
             index, term = -1, 0  # what follows is looked at for itself
         elif found.last_index >= 0:
             index, term = found.last_index, found.last_term

@@ -217,7 +217,10 @@ class Recovery:
                 )
             self._apply(reader.database, reader.body())
         except (RecoveryError, CommandError) as error:
-            raise RecoveryError(f"{reader.file}, byte {reader.start}: {_reason(error)}") from error
+            what = _reason(error)
+            if "; " not in what:
+                what += f"; {Damage(reader.file, reader.start, DamageKind.GARBAGE, what, 0).remedy}"
+            raise RecoveryError(f"{reader.file}, byte {reader.start}: {what}") from error
         self.index, self.term, self.time_ms = reader.index, reader.term, reader.time_ms
 
     def _damaged(self, damage: Damage) -> None:

@@ -53,15 +53,16 @@ def _plan(disk: Disk, first: FileReport, later: list[FileReport]) -> list[Cut]:
     assert problem is not None
     if first.kind == "base" or first.is_rdb or problem.offset < 0:
         raise CannotRepairError(f"{problem}")
+    behind = [_cut(disk, one.path, 0) for one in later if one.problem is None or one.problem.offset >= 0]
     for one in later:
-        if one.entries or one.plain_commands or (one.problem is not None and one.problem.offset != 0):
+        lost = any(cut.path == one.path and cut.loss.entries for cut in behind)
+        if one.entries or one.plain_commands or lost or (one.problem is not None and one.problem.offset != 0):
             raise CannotRepairError(
                 f"{problem.file}, byte {problem.offset}: {problem.what}; {one.name} behind it is not empty, so nothing that is "
                 f"cut off here helps: take the file from a backup or another node, or make a new directory of what is whole "
                 f"with `kvorum restore --until INDEX`"
             )
-    cuts = [_cut(disk, first.path, problem.offset)]
-    return cuts + [_cut(disk, one.path, 0) for one in later if one.size]
+    return [_cut(disk, first.path, problem.offset), *(one for one in behind if one.bytes_after)]
 
 
 def _cut(disk: Disk, path: str, offset: int) -> Cut:
