@@ -245,7 +245,7 @@ def test_the_log_is_switched_off_and_on(tmp_path: Path, start_kvorum: Start, con
     assert client.info("persistence")["aof_enabled"] == 0
     client.config_set("appendonly", "yes")
     client.set("after", "3")
-    while not client.info("persistence")["aof_rewrites"]:
+    while client.info("persistence")["aof_rewrite_in_progress"]:
         client.incr("counter")
     counted = client.get("counter")
     server.process.kill()

@@ -101,7 +101,8 @@ class Flusher:
                 self.busy = False
                 self.count += 1
                 if self.error is None:
-                    self.safe = position
+                    # What was only skipped since then is safe with it.
+                    self.safe = self._noted[2] if index == self._noted[0] else position
                     if file is self._file:
                         self.durable_index, self.durable_size = index, size
                 self._changed.notify_all()

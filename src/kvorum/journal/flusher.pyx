@@ -145,7 +145,8 @@ cdef class Flusher:
             self.busy = False
             self.count += 1
             if good:
-                self.safe = position
+                # What was only skipped since then is safe with it.
+                self.safe = self.noted_position if index == self.noted_index else position
                 if descriptor == self.descriptor:
                     self.durable_index, self.durable_size = index, size
             else:

@@ -15,7 +15,6 @@ cdef class Journal:
     cdef public bint timestamps
     cdef public long long written
     cdef public long long size
-    cdef public long long total_bytes
     cdef public object failed
     cdef public object on_failure
     cdef public bint paused

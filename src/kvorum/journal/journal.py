@@ -75,7 +75,6 @@ class Journal:
         self.timestamps = False
         self.written = position
         self.size = 0  # of the increment
-        self.total_bytes = 0  # of all increments since the last base
         self.failed: DiskError | None = None
         self.on_failure: Callable[[], object] | None = None  # called when a write has failed
         self.paused = False
@@ -179,7 +178,6 @@ class Journal:
 
     def _note_written(self, size: int) -> None:
         self.size += size
-        self.total_bytes += size
         self.flusher.note(self.index, self.size, self.written)
         if self.policy == ALWAYS and not self.paused:
             self.flusher.request()

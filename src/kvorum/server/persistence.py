@@ -166,12 +166,7 @@ class Persistence:
         manifest = recovery.manifest or Manifest()
         if recovery.manifest is None and any(map(len, self.context.keyspace.databases)):
             manifest = self.saving.first_base(directory, config.appendfilename)
-        grown = sum(self.disk.size(posixpath.join(directory, one.name)) for one in manifest.increments)
-        if manifest.base is not None:
-            self.saving.base_bytes = self.disk.size(posixpath.join(directory, manifest.base.name))
         self._begin(directory, manifest, index=recovery.index, term=recovery.term)
-        assert self.journal is not None
-        self.journal.total_bytes = grown
         if recovery.adopted:  # redis-server has written here: from now on everything is ours
             self.saving.want(BASE)
 
@@ -206,9 +201,12 @@ class Persistence:
         directory = posixpath.join(config.dir, config.appenddirname)
         try:
             self._make_directory(directory)
+            self.owned = DataDirectory.open(self.disk, directory, config.node_id)
+            self.owned.claim()
             manifest = read_manifest(self.disk, directory, config.appendfilename) or Manifest()
             self._begin(directory, manifest, index=self._last_index, term=1, named=False)
-        except (DiskError, ManifestError) as error:
+        except (DiskError, ManifestError, DirectoryError) as error:
+            self._release()
             self.context.log.warning("the append-only file cannot be switched on", reason=str(error))
             raise ValueRefusedError("Unable to turn on AOF. Check server logs.") from error
         self.saving.want(BASE)
@@ -227,6 +225,7 @@ class Persistence:
         except DiskError as error:
             context.log.warning("the append-only file was not closed in order", reason=str(error))
         self._last_index = journal.index
+        self._release()
         context.outbox.flusher = None
         context.pipeline.gates &= ~DISK_FAILED
         self._hold_replies()
@@ -329,3 +328,4 @@ class Persistence:
         """Make everything safe."""
         self.saving.close()
         self._end()
+        self._release()

@@ -22,7 +22,7 @@ from typing import Any
 
 from kvorum.commands.call import Call
 from kvorum.commands.command import Command
-from kvorum.commands.spec import Flag
+from kvorum.commands.spec import BeginUnknown, Flag
 from kvorum.journal.effects import Effects
 from kvorum.keyspace.hashing import SLOTS, key_slot
 
@@ -87,13 +87,15 @@ class Outbox:
     def _needed_by(self, found: list[tuple[int, Any]], call: Call, command: Command, before: int, position: int) -> int:
         """The same for commands whose keys have to be searched."""
         needed = self.everywhere
+        if not found or any(isinstance(spec.begin, BeginUnknown) for spec in command.declaration.key_specs):
+            needed = position  # SORT with patterns: it looks at keys that nobody can tell before
         for index, _ in found:
             slot = call.slot(index)
             if position != before:
                 self.slots[slot] = position
             else:
                 needed = max(needed, self.slots[slot])
-        return position if position != before or command.flags & LOOKS_AROUND or not found else needed
+        return position if position != before else needed
 
     def note_group(self, call: Call, commands: list[tuple[Command, list[bytes]]], before: int) -> None:
         """The effects of a transaction were logged: they belong to the keys of its commands."""
