@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from pathlib import Path
@@ -16,6 +17,7 @@ from kvorum.journal.rdb import RdbError, UnsupportedTypeError
 from kvorum.journal.rdb.crc64 import crc64
 from kvorum.journal.rdb.file_format import module_name, standard_aux
 from kvorum.keyspace.table import Keyspace
+from kvorum.keyspace.types.sorted_set import SortedSet
 from kvorum.keyspace.values import Value
 from tests.journal.rdb.encodings import length, string, ziplist
 from tests.journal.rdb.files import (
@@ -478,3 +480,44 @@ def test_a_checksum_that_does_not_matter(twin: str) -> None:
 def test_the_checksum_is_that_of_the_whole() -> None:
     written = write(a_bit_of_everything(), block_bytes=7)
     assert struct.unpack("<Q", written[-8:])[0] == crc64(written[:-8])
+
+
+def test_functions_are_never_lost_in_silence(twin: str) -> None:
+    data = sealed(FUNCTION2, string(b"#!lua name=mine\nreturn 1"))
+    with pytest.raises(
+        UnsupportedTypeError, match="functions, b'#!lua name=mine', at byte 9; functions are not supported"
+    ):
+        read(data, new_keyspace(), twin, functions=False)
+
+
+@pytest.mark.parametrize("kind", [15, 19, 21])
+def test_a_stream_is_refused_by_name(twin: str, kind: int) -> None:
+    data = sealed(bytes([kind]), string(b"events"), b"\x00" * 20, version=11)
+    with pytest.raises(
+        UnsupportedTypeError, match="streams are not supported yet; in the value of b'events' in database 0"
+    ):
+        read(data, new_keyspace(), twin)
+
+
+@pytest.mark.parametrize("kind", [6, 7])
+def test_a_value_of_a_module_is_refused_by_name(twin: str, kind: int) -> None:
+    identity = 0
+    for character in "ReJSON-RL":
+        identity = identity << 6 | ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".index(character))
+    data = sealed(bytes([kind]), string(b"document"), b"\x81" + struct.pack(">Q", identity << 10 | 3))
+    with pytest.raises(
+        UnsupportedTypeError, match="values of the module ReJSON-RL are not supported; in the value of b'docu"
+    ):
+        read(data, new_keyspace(), twin)
+
+
+def test_the_sign_of_zero_in_a_big_sorted_set(twin: str) -> None:
+    """As in Redis: a listpack does not keep it, a big one does, also one that is big for a long member alone."""
+    zeros = [(b"%d" % number, -0.0) for number in range(200)]
+    for pairs, kept in ((zeros, True), (zeros[:3], False), ([*zeros[:3], (b"x" * 100, 1.0)], True)):
+        body = b"".join(string(member) + struct.pack("<d", score) for member, score in pairs)
+        keyspace = new_keyspace()
+        read(sealed(b"\x05", string(b"z"), length(len(pairs)), body), keyspace, twin)
+        value = keyspace.databases[0].peek(b"z")
+        assert isinstance(value, SortedSet)
+        assert math.copysign(1, value.score(b"0")) == (-1 if kept else 1)

@@ -47,6 +47,7 @@ cdef class FileReader:
     cdef bint replace
     cdef bint strict
     cdef bint verify
+    cdef bint functions
     cdef RdbReader reader
     cdef Py_ssize_t summed
     cdef uint64_t sum

@@ -25,7 +25,7 @@ from typing import Any
 from kvorum.journal.rdb import EmptyValueError, RdbError, UnsupportedTypeError, file_format
 from kvorum.journal.rdb.crc64 import crc64
 from kvorum.journal.rdb.encoding import RdbReader
-from kvorum.journal.rdb.file_format import about_value, module_name, version_of
+from kvorum.journal.rdb.file_format import about_value, lost_functions, module_name, version_of
 from kvorum.journal.rdb.values import MODULE, MODULE_2, read_value
 from kvorum.keyspace.table import EXPIRY_IGNORE, Database, Keyspace
 
@@ -37,7 +37,8 @@ class FileReader:
 
     ``whole``: nothing may follow the file; without, as before the tail of an old append-only file, ``position`` says where
     it ended. ``skip_expired``: see above. ``replace``: a key that is already there is replaced, which is an error
-    otherwise. ``strict``: values are taken apart as RESTORE does. ``verify``: whether the checksum matters.
+    otherwise. ``strict``: values are taken apart as RESTORE does. ``verify``: whether the checksum matters. ``functions``:
+    whether the caller takes care of ``libraries``; otherwise a file that has functions is refused, for they would be lost.
 
     To be read: ``position``, ``finished``, ``version`` (0 before the first step), ``aux`` (name: value), ``libraries`` (code
     of functions), ``keys_loaded``, ``keys_expired``, ``empty_keys``.
@@ -55,6 +56,7 @@ class FileReader:
         replace: bool = False,
         strict: bool = False,
         verify: bool = True,
+        functions: bool = False,
     ) -> None:
         self.keyspace = keyspace
         self.whole = whole
@@ -62,6 +64,7 @@ class FileReader:
         self.replace = replace
         self.strict = strict
         self.verify = verify
+        self.functions = functions
         self.version = 0
         self.finished = False
         self.aux: dict[bytes, bytes] = {}
@@ -145,7 +148,11 @@ class FileReader:
             name = reader.string()
             self.aux[name] = reader.string()
         elif kind == file_format.FUNCTION2:
-            self.libraries.append(reader.string())
+            at = self.position - 1
+            code = reader.string()
+            if not self.functions:
+                raise lost_functions(code, at)
+            self.libraries.append(code)
         elif kind == file_format.MODULE_AUX:
             at = self.position - 1
             name_of_module = module_name(reader.length())

@@ -9,7 +9,7 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from kvorum.journal.rdb import EmptyValueError, RdbError, UnsupportedTypeError
-from kvorum.journal.rdb.file_format import about_value, module_name, version_of
+from kvorum.journal.rdb.file_format import about_value, lost_functions, module_name, version_of
 
 from kvorum.journal.rdb.crc64 cimport crc64_of
 from kvorum.journal.rdb.encoding cimport RdbReader
@@ -69,6 +69,7 @@ cdef class FileReader:
         bint replace=False,
         bint strict=False,
         bint verify=True,
+        bint functions=False,
     ):
         self.keyspace = keyspace
         self.whole = whole
@@ -76,6 +77,7 @@ cdef class FileReader:
         self.replace = replace
         self.strict = strict
         self.verify = verify
+        self.functions = functions
         self.aux = {}
         self.libraries = []
         self.reader = RdbReader(data, start, end)
@@ -171,7 +173,10 @@ cdef class FileReader:
             name = reader.string()
             self.aux[name] = reader.string()
         elif kind == FUNCTION2:
-            self.libraries.append(reader.string())
+            code = reader.string()
+            if not self.functions:
+                raise lost_functions(code, at - 1)
+            self.libraries.append(code)
         elif kind == MODULE_AUX:
             name = module_name(reader.length())
             raise UnsupportedTypeError(f"data of the module {name} at byte {at - 1}; modules are not supported")
