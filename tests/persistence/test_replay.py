@@ -22,6 +22,7 @@ from kvorum.keyspace.events import MODIFICATIONS
 from kvorum.server.server import AsyncServer
 from kvorum.testing.clock import FakeClock
 from kvorum.testing.redis_server import RedisPrograms, RedisServer
+from kvorum.testing.replication_stream import EffectReader
 from tests.differential.machine import EVERY_KEY, SMALL_LIMITS
 from tests.differential.replay import (
     PARTIES,
@@ -210,6 +211,20 @@ FOUND = [
         ["SET k v", "MULTI", "PEXPIRE k 5", "SET j v PXAT 1", "KEYS *", "SET j w", "EXEC"],
         id="and before what it did after that",
     ),
+    pytest.param(
+        ["ZADD z 0 b 0 c 0 d 0 e 0 f 0 g 0 h 0 i 0 n 0.3 - 1 a", "ZREMRANGEBYLEX z - [m"],
+        id="a range of members where the scores differ is what the tree makes of it",
+    ),
+    pytest.param(
+        [
+            "ZADD z 0.1 p 0 q 1 a 2 b 3 z inf c",
+            "ZRANGESTORE y z (a [z BYLEX",
+            "ZRANGESTORE y z [zz [zzz BYLEX",
+            "ZRANGESTORE x z - + BYLEX",
+            "ZRANGESTORE x z - (a BYLEX",
+        ],
+        id="stored as well",
+    ),
 ]
 
 
@@ -218,6 +233,29 @@ def test_what_was_found(theatre: Theatre, library: Library, requests: list[str])
     steps = [(0, request.encode().split()) for request in requests]
     theatre.play(steps)
     library.play(steps)
+
+
+@pytest.mark.parametrize(
+    ("request_", "effects"),
+    [
+        ("ZREMRANGEBYLEX z - [b", ["ZREM z a b"]),
+        ("ZREMRANGEBYLEX level - [b", ["ZREMRANGEBYLEX level - [b"]),
+        ("ZRANGESTORE x z - [b BYLEX", ["DEL x", "ZADD x 0 a 0.10000000000000001 b"]),
+        ("ZRANGESTORE z z [x [y BYLEX", ["DEL z"]),
+        ("ZRANGESTORE x z [x [y BYLEX", []),
+        ("ZRANGESTORE x z 0 1 BYSCORE", ["ZRANGESTORE x z 0 1 BYSCORE"]),
+        ("ZRANGESTORE x level - [b BYLEX", ["ZRANGESTORE x level - [b BYLEX"]),
+    ],
+)
+def test_a_range_of_members_is_logged_as_what_it_was_where_scores_differ(
+    theatre: Theatre, request_: str, effects: list[str]
+) -> None:
+    theatre.play([(0, b"ZADD z 0 a 0.1 b 2 c".split()), (0, b"ZADD level 0 a 0 b 0 c".split())])
+    theatre.replica.batches.clear()
+    theatre.original.execute(0, request_.encode().split())
+    theatre.compare()
+    logged = [one.command for batch in theatre.replica.batches for one in EffectReader().feed(batch)]
+    assert [b" ".join(command).decode() for command in logged] == effects
 
 
 @st.composite
