@@ -336,4 +336,4 @@ def refuse_lost_manifest(disk: Disk, directory: str, filename: str) -> None:
 
 
 def _reason(error: RecoveryError | CommandError) -> str:
-    return error.message.decode(errors="replace") if isinstance(error, CommandError) else str(error)
+    return error.message.decode(errors="backslashreplace") if isinstance(error, CommandError) else str(error)

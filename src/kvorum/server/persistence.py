@@ -153,7 +153,9 @@ class Persistence:
         try:
             self.context.pipeline.apply(session)
         except CommandError as error:
-            raise RecoveryError(f"a command of the log cannot be executed: {error.message.decode()}") from error
+            raise RecoveryError(
+                f"a command of the log cannot be executed: {error.message.decode(errors='backslashreplace')}"
+            ) from error
         if session.parser.buffered():
             raise RecoveryError("an entry of the log ends in the middle of a command")
         session.parser.settle()
