@@ -12,6 +12,7 @@ cdef class Journal:
     cdef public str policy
     cdef public long long segment_bytes
     cdef public bint named
+    cdef public bint changing
     cdef public bint timestamps
     cdef public long long written
     cdef public long long size

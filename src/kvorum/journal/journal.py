@@ -72,6 +72,7 @@ class Journal:
         self.policy = policy
         self.segment_bytes = segment_bytes
         self.named = named
+        self.changing = False  # of the base: see begin_change
         self.timestamps = False
         self.written = position
         self.size = 0  # of the increment
@@ -217,7 +218,7 @@ class Journal:
 
     def rotate_if_big(self) -> None:
         """Begin the next increment if this one is long enough."""
-        if self.size < self.segment_bytes or self.failed is not None:
+        if self.size < self.segment_bytes or self.failed is not None or self.changing:
             return
         if self.unsafe_bytes > FEW_BYTES and self._delays < MOST_DELAYS:  # let the thread wait for that first
             self._delays += 1
@@ -256,14 +257,22 @@ class Journal:
 
     def replace_base(self, base: ManifestFile, first_kept: int) -> None:
         """The file ``base``, which is safe on disk, holds everything before increment ``first_kept``."""
-        self.named = True
-        manifest = self.manifest.with_base(base, first_kept)
-        write_manifest(self.disk, self.directory, self.filename, manifest)
-        self.manifest = manifest
-        for past in manifest.history:
-            self.disk.unlink(posixpath.join(self.directory, past.name))
-        self.manifest = manifest.without_history()
-        write_manifest(self.disk, self.directory, self.filename, self.manifest)
+        change = self.begin_change(base, first_kept)
+        try:
+            change.run()
+        finally:
+            self.end_change(change)
+
+    def begin_change(self, base: ManifestFile, first_kept: int) -> BaseChange:
+        """The same in steps, for who runs the change in another thread: no increment begins before ``end_change``."""
+        self.changing = True
+        return BaseChange(self.disk, self.directory, self.filename, self.manifest, self.manifest.with_base(base, first_kept))
+
+    def end_change(self, change: BaseChange) -> None:
+        """The change has run, as far as it came."""
+        self.manifest = change.reached
+        self.named = self.named or change.reached is not change.before
+        self.changing = False
 
     def close(self) -> None:
         """Make everything safe, note that, and close; after an error as far as that goes."""
@@ -274,3 +283,28 @@ class Journal:
                 self.disk.fsync(self.file)
         self.flusher.close()
         self.disk.close(self.file)
+
+
+class BaseChange:
+    """A new base takes the place of the old one and of some increments. ``reached``: the manifest that the directory has,
+    or, after a failure, may as well be taken to have."""
+
+    def __init__(self, disk: Disk, directory: str, filename: str, before: Manifest, after: Manifest) -> None:
+        self.before = before
+        self.reached = before
+        self._after = after
+        self._disk = disk
+        self._directory = directory
+        self._filename = filename
+
+    def run(self) -> None:
+        """Name the new base, then remove what it replaces; waits for the disk. Raises DiskError."""
+        write_manifest(self._disk, self._directory, self._filename, self._after)
+        self.reached = self._after
+        for past in self._after.history:
+            path = posixpath.join(self._directory, past.name)
+            if self._disk.exists(path):
+                self._disk.unlink(path)
+        rest = self._after.without_history()
+        write_manifest(self._disk, self._directory, self._filename, rest)
+        self.reached = rest

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import posixpath
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
 from kvorum.journal.disk import Disk, DiskError, DiskFile, append_all
@@ -23,6 +23,33 @@ HANDED_OVER_BYTES = 1 << 20
 PENDING_LIMIT_BYTES = 8 << 20
 SYNC_BYTES = 4 << 20  # between two fsyncs of a file that is being written, as in Redis
 MOST_PARTS = 512  # of one system call; the least that systems allow is 1,024 on Linux
+
+
+class BackgroundWork:
+    """Something that waits for the disk, done by a thread of its own. ``done``: it has ended, ``error`` says how."""
+
+    def __init__(self, work: Callable[[], None], *, beside: bool = True) -> None:
+        self.error: DiskError | None = None
+        self.done = False
+        self._work = work
+        self._thread: threading.Thread | None = None
+        if beside:
+            self._thread = threading.Thread(target=self._run, name="kvorum-disk", daemon=True)
+            self._thread.start()
+        else:
+            self._run()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except DiskError as error:
+            self.error = error
+        self.done = True
+
+    def join(self) -> None:
+        """Wait until it is done."""
+        if self._thread is not None:
+            self._thread.join()
 
 
 class BackgroundFile:

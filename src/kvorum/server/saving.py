@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 from kvorum.errors import CommandError
 from kvorum.journal.disk import Disk, DiskError
-from kvorum.journal.journal import Journal
+from kvorum.journal.journal import BaseChange, Journal
 from kvorum.journal.manifest import Manifest
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.file_format import standard_aux
 from kvorum.journal.rdb.file_writer import FileWriter
 from kvorum.journal.rdb.snapshot_sink import FileSink
 from kvorum.keyspace.snapshot import Snapshot
-from kvorum.server.background_file import SYNC_BYTES, BackgroundFile
+from kvorum.server.background_file import SYNC_BYTES, BackgroundFile, BackgroundWork
 from kvorum.session.pipeline import SNAPSHOT_FAILED
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class Writing:
         self.first_kept = journal.manifest.increments[-1].sequence if journal is not None else 0
         self.keys_total = sum(map(len, context.keyspace.databases))
         self.beside = beside
+        self.change: BaseChange | None = None
+        self.changed: BackgroundWork | None = None
         self.complete = False  # everything is in the hands of the thread
         self.aside_bytes = 0
         self.logged_percent = 0
@@ -138,8 +140,28 @@ class Writing:
             self.step()
         self.file.wait()
 
+    def change_base(self, beside: bool) -> None:
+        """The file is there: let the log's manifest name it."""
+        journal = self.base_of
+        assert journal is not None
+        self.change = journal.begin_change(journal.manifest.next_base(journal.filename), self.first_kept)
+        self.changed = BackgroundWork(self.change.run, beside=beside)
+
+    def end_change(self) -> None:
+        """Wait for that, and let the journal go on. ``DiskError``: it failed."""
+        if self.base_of is None or self.change is None or self.changed is None:
+            return
+        self.changed.join()
+        self.base_of.end_change(self.change)
+        if self.changed.error is not None:
+            raise self.changed.error
+
     def abandon(self) -> None:
-        """Leave nothing behind, soon."""
+        """Leave nothing behind, soon; a base whose change has begun is taken."""
+        if self.change is not None:
+            with contextlib.suppress(DiskError):
+                self.end_change()
+            return
         if self._snapshot.running:
             self._snapshot.abort()
         self.file.abandon()
@@ -348,7 +370,9 @@ class Saving:
 
     def _look_at_the_file(self, writing: Writing) -> float:
         writing.file.check()
-        if writing.file.done:
+        if writing.file.done and writing.base_of is not None and writing.change is None:
+            writing.change_base(self.threaded)
+        if writing.file.done and (writing.changed is None or writing.changed.done):
             self._finish(writing)
         return DISK_WAIT_S
 
@@ -400,11 +424,10 @@ class Saving:
         """The file is complete and has its name."""
         journal = writing.base_of
         if journal is not None:
-            began_ns = self.context.clock.monotonic_ns()
-            journal.replace_base(journal.manifest.next_base(journal.filename), writing.first_kept)
+            if writing.change is None:  # nobody else works meanwhile
+                writing.change_base(False)
+            writing.end_change()
             self._rewritten = (journal, self.log_bytes)
-            spent_ms = (self.context.clock.monotonic_ns() - began_ns) // 1_000_000
-            self.context.latency.offer("aof-rename", spent_ms, self.context.keyspace.now_ms)
         else:
             self.changes_saved = writing.changes
         self.writing = None
