@@ -520,4 +520,6 @@ def test_the_sign_of_zero_in_a_big_sorted_set(twin: str) -> None:
         read(sealed(b"\x05", string(b"z"), length(len(pairs)), body), keyspace, twin)
         value = keyspace.databases[0].peek(b"z")
         assert isinstance(value, SortedSet)
-        assert math.copysign(1, value.score(b"0")) == (-1 if kept else 1)
+        score = value.score(b"0")
+        assert score is not None
+        assert math.copysign(1, score) == (-1 if kept else 1)

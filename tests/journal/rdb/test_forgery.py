@@ -8,15 +8,10 @@ from types import ModuleType
 
 import pytest
 
-from kvorum.journal.rdb import RdbError, values
-from kvorum.journal.rdb.encoding import RdbReader
-from kvorum.journal.rdb.payload import FOOTER_BYTES
-from kvorum.keyspace.table import Keyspace
-from kvorum.keyspace.values import Value
-from kvorum.observe.digest import digest_of_value
+from kvorum.journal.rdb import values
 from kvorum.testing.twins import load_plain
 from tests.journal.rdb.encodings import seal
-from tests.journal.rdb.forgery import VALID, forged, judge
+from tests.journal.rdb.forgery import VALID, forged, judge, outcome_of_value
 
 SEEDS = 20
 FORGERIES = 400
@@ -55,20 +50,5 @@ def test_both_twins_judge_forgeries_alike(seed: int) -> None:
     for _ in range(100):
         written = forged(chance)
         for strict in (True, False):
-            outcomes = [outcome(module, written, strict) for module in (values, PLAIN)]
+            outcomes = [outcome_of_value(module, written, strict) for module in (values, PLAIN)]
             assert outcomes[0] == outcomes[1], written.hex()
-
-
-def outcome(module: ModuleType, written: bytes, strict: bool) -> str:
-    """The digest of the value and how it is kept, or the kind of the error."""
-    keyspace = Keyspace(1)
-    if len(written) <= FOOTER_BYTES:
-        return ""
-    reader = RdbReader(written, 1, len(written) - FOOTER_BYTES)
-    try:
-        value = module.read_value(reader, written[0], keyspace.commons, strict)
-    except RdbError as error:
-        return type(error).__name__
-    keyspace.databases[0].put_value(b"key", value)
-    encoding = value.encoding().decode() if isinstance(value, Value) else ""
-    return digest_of_value(keyspace.databases[0], b"key").hexadecimal.decode() + encoding
