@@ -57,7 +57,7 @@ class PointType(_PointType):
         return Point(time_ms=int(whole) * 1000 + moment.microsecond // 1000)
 
 
-@click.command("restore", short_help="Make a new data directory of an old one, up to a point in time.")
+@click.command("restore", short_help="Copy data as they were at a point in time.")
 @click.argument("path", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--until", "point", type=PointType(), required=True, metavar="TIME|INDEX", help=(
     "The last entry: its index (1234), or a time, which is included: 2026-11-20T17:00:00Z, 1700000000s or "
