@@ -304,6 +304,10 @@ def test_what_an_fsync_could_not_save_is_never_safe_again() -> None:
         disk.fsync(file)
     disk.fsync(file)
     assert possible(disk, "/data/a") == {b"", b"\0", b"1"}
+    disk.truncate(file, 0)
+    disk.append(file, b"2")
+    disk.fsync(file)
+    assert possible(disk, "/data/a") == {b"2"}
 
 
 def test_an_fsync_covers_what_was_there_when_it_began() -> None:

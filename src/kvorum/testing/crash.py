@@ -281,12 +281,13 @@ class CrashRun:
             tokens = [found[0] for word in request if (found := TOKEN.search(word))]
             if reply.startswith(b"+QUEUED"):
                 queued += tokens
-            elif reply.startswith(b"-"):
+                continue
+            if reply.startswith(b"-"):
                 self.errors.append(reply)
             else:
                 for token in [*queued, *tokens]:
                     self._promise(self._batch_with(token), f"the reply for {token.decode()}")
-                queued = []
+            queued = []
         return replies
 
     def _batch_with(self, token: bytes) -> int:

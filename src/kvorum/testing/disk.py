@@ -7,8 +7,8 @@ after each.
 **What is safe.** Content is safe after a successful ``fsync`` or ``fdatasync`` of the file, names after
 ``sync_directory`` of their directory (both, if a rename crosses directories). An fsync covers what was done before it
 began: it is recorded when it ends, and ``covers`` says how many operations there were when it began; ``while_syncing``
-is called in between. After an fsync that failed, what it should have made safe never becomes safe by another one: Linux
-forgets which pages it could not write.
+is called in between. After an fsync that failed, what it should have made safe never becomes safe by another one, nor
+does what is appended to it: Linux forgets which pages it could not write.
 
 **What a crash may leave behind**, after each operation, is any combination of
 
@@ -300,7 +300,9 @@ class FakeDisk:
         return sum(len(self._contents[inode]) for inode in held)
 
     def _opened(self, path: str) -> DiskFile:
-        file = DiskFile(path, -1)
+        # As of real files, the number of one that was closed is used again.
+        used = {file.descriptor for file in self._open.values()}
+        file = DiskFile(path, next(number for number in itertools.count(-1, -1) if number not in used))
         self._open[id(file)] = file
         self._inodes[id(file)] = self._names[path]
         return file
@@ -392,7 +394,10 @@ class _Safety:
         elif operation.error:
             return
         elif name in ("append", "truncate"):
-            self.contents[operation.inode].pending.append((number, operation))
+            content = self.contents[operation.inode]
+            content.pending.append((number, operation))
+            if name == "truncate" and operation.size <= len(content.safe):
+                content.given_up = False  # what was lost is cut off
         elif name == "sync_directory":
             self._sync_directory(operation.path)
         else:
