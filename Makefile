@@ -40,7 +40,7 @@ judges: python  ## run outside test suites whose checkouts REDIS_SUITE, REDIS_PY
 
 crash: python  ## kill a server under load 200 times and see that nothing acknowledged is lost; KILLS=1000 for more
 	@$(DEVELOP) dev
-	@KVORUM_KILLS=$(or $(KILLS),200) $(VENV)/python -m pytest tests/persistence/test_kills.py $(ARGS)
+	@CRASH_KILLS=$(or $(KILLS),200) $(VENV)/python -m pytest tests/persistence/test_kills.py $(ARGS)
 
 fuzz: python  ## feed random input to the parsers; FUZZ_SECONDS=600 for each instead of 60
 	@$(DEVELOP) fuzz

@@ -5,7 +5,7 @@ snapshots run and increments are short. Each connection numbers its writes, so t
 first so many of them, at least as many as were acknowledged, no half transaction, no later one without an earlier one. A
 kill leaves what was written to the operating system, so this holds for ``everysec``, too.
 
-``make crash KILLS=200`` sets ``KVORUM_KILLS``; the ordinary run makes do with ``KILLS``.
+``make crash KILLS=200`` sets ``CRASH_KILLS``; the ordinary run makes do with ten.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import redis
 
 from kvorum.testing.kvorum_server import KvorumServer
 
-KILLS = int(os.environ.get("KVORUM_KILLS", "10"))
+KILLS = int(os.environ.get("CRASH_KILLS", "10"))
 POLICIES = ("always", "everysec")
 SECONDS_PER_KILL = 6  # far more than it takes
 LONGEST_LIFE_S = 0.4
@@ -121,7 +121,7 @@ class TransactionWriter(Writer):
         assert int(client.get(f"count:{self.label}") or 0) == count
         for number in range(max(count - BLOBS, 0) + 1, count + 1):
             blob = client.get(f"blob:{self.label}:{number % BLOBS}")
-            assert blob is not None
+            assert isinstance(blob, bytes)
             assert blob.startswith(b"%d:" % number)
 
 
