@@ -2,6 +2,10 @@
 
 The event loop notes what it has written and goes on; the thread waits in the system call without the interpreter's
 lock. So a slow disk delays only those who wait for it, and the slower it is the more writes share one fsync.
+
+Where an fsync takes less than a millisecond, the loop does it itself (``is_quick``). On two cores that a client and the
+server keep busy, the thread got its share of a core so late that an fsync of 240 microseconds took 450: 40,000 writes per
+second of 50 clients with ``appendfsync always``, against 50,000.
 """
 
 from __future__ import annotations
@@ -74,6 +78,15 @@ class Flusher:
             self.request()
             with self._changed:
                 self._changed.wait_for(lambda: self.safe >= position or self.error is not None)
+
+    def is_quick(self) -> bool:
+        """Whether to call ``flush_now``: the compiled twin finds out what an fsync takes, and whether that is less than it
+        costs to hand it to a thread and to be woken by it."""
+        return False
+
+    def flush_now(self) -> None:
+        """Make safe what was noted, in this thread."""
+        self.wait(self._noted[2])
 
     def close(self) -> None:
         """End the thread after the fsync that is going on."""

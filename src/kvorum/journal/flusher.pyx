@@ -14,44 +14,25 @@ from posix.unistd cimport fdatasync, write
 from kvorum.journal.disk import DiskError, RealDisk, disk_error
 
 
-cdef extern from "<pthread.h>" nogil:
-    ctypedef struct pthread_mutex_t:
-        pass
-    ctypedef struct pthread_cond_t:
-        pass
-    int pthread_mutex_init(pthread_mutex_t* mutex, void* attributes)
-    int pthread_mutex_destroy(pthread_mutex_t* mutex)
-    int pthread_mutex_lock(pthread_mutex_t* mutex)
-    int pthread_mutex_unlock(pthread_mutex_t* mutex)
-    int pthread_cond_init(pthread_cond_t* condition, void* attributes)
-    int pthread_cond_destroy(pthread_cond_t* condition)
-    int pthread_cond_wait(pthread_cond_t* condition, pthread_mutex_t* mutex)
-    int pthread_cond_broadcast(pthread_cond_t* condition)
+cdef enum:
+    QUICK_NS = 1000 * 1000      # an fsync that is faster costs less if the event loop does it itself
+    PRUDENT_NS = 10 * 1000 * 1000
+    PRUDENT_COUNT = 1000        # after one that was slower than that, so many are left to the thread
+
+
+cdef extern from *:
+    """
+    #include <time.h>
+    static long long kvorum_clock_ns(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec * 1000000000LL + now.tv_nsec;
+    }
+    """
+    long long clock_ns "kvorum_clock_ns"() noexcept nogil
 
 
 cdef class Flusher:
-    cdef pthread_mutex_t mutex
-    cdef pthread_cond_t changed
-    cdef int descriptor
-    cdef int wake_fd
-    cdef bint direct                    # the system's fdatasync, without the interpreter
-    cdef bint wanted
-    cdef bint closing
-    cdef bint failed
-    cdef readonly bint busy
-    cdef readonly long long count
-    cdef readonly long long safe
-    cdef readonly long long durable_index
-    cdef readonly long long durable_size
-    cdef long long noted_index
-    cdef long long noted_size
-    cdef long long noted_position
-    cdef readonly object error
-    cdef object disk
-    cdef object on_safe
-    cdef object file
-    cdef object thread
-
     def __cinit__(self):
         pthread_mutex_init(&self.mutex, NULL)
         pthread_cond_init(&self.changed, NULL)
@@ -63,6 +44,7 @@ cdef class Flusher:
         self.safe = self.noted_position = position
         self.direct = type(disk) is RealDisk and sys.platform == "linux"
         self.descriptor = -1
+        self.mean_ns = 2 * QUICK_NS
 
     def __dealloc__(self):
         pthread_cond_destroy(&self.changed)
@@ -141,18 +123,7 @@ cdef class Flusher:
             descriptor = self.descriptor
             pthread_mutex_unlock(&self.mutex)
             good = self.synchronize(descriptor)
-            pthread_mutex_lock(&self.mutex)
-            self.busy = False
-            self.count += 1
-            if good:
-                # What was only skipped since then is safe with it.
-                self.safe = self.noted_position if index == self.noted_index else position
-                if descriptor == self.descriptor:
-                    self.durable_index, self.durable_size = index, size
-            else:
-                self.failed = True
-            pthread_cond_broadcast(&self.changed)
-            pthread_mutex_unlock(&self.mutex)
+            self.settle(index, size, position, descriptor, good)
             if self.wake_fd >= 0:
                 write(self.wake_fd, &one, 8)
             else:
@@ -160,10 +131,38 @@ cdef class Flusher:
             if not good:
                 return
 
+    cpdef bint is_quick(self) noexcept:
+        return self.direct and not self.busy and not self.wanted and not self.failed and self.mean_ns < QUICK_NS
+
+    cpdef int flush_now(self) except -1:
+        cdef long long index = self.noted_index
+        cdef long long size = self.noted_size
+        cdef long long position = self.noted_position
+        with nogil:
+            self.settle(index, size, position, self.descriptor, self.synchronize(self.descriptor))
+
+    cdef void settle(self, long long index, long long size, long long position, int descriptor, bint good) noexcept nogil:
+        """An fsync has ended."""
+        pthread_mutex_lock(&self.mutex)
+        self.busy = False
+        self.count += 1
+        if good:
+            # What was only skipped since then is safe with it.
+            self.safe = self.noted_position if index == self.noted_index else position
+            if descriptor == self.descriptor:
+                self.durable_index, self.durable_size = index, size
+        else:
+            self.failed = True
+        pthread_cond_broadcast(&self.changed)
+        pthread_mutex_unlock(&self.mutex)
+
     cdef bint synchronize(self, int descriptor) noexcept nogil:
         cdef int number
+        cdef long long began_ns
         if self.direct:
+            began_ns = clock_ns()
             if fdatasync(descriptor) == 0:
+                self.note_time(clock_ns() - began_ns)
                 return True
             number = c_errno
             with gil:
@@ -179,6 +178,16 @@ cdef class Flusher:
                 self.error = DiskError("fsync", self.file.path, 0, repr(error))
                 return False
         return True
+
+    cdef void note_time(self, long long taken_ns) noexcept nogil:
+        """How long they take: a mean of the last few, which a slow one keeps above the limit for a while."""
+        if taken_ns > PRUDENT_NS:
+            self.prudent = PRUDENT_COUNT
+        if self.prudent > 0:
+            self.prudent -= 1
+            self.mean_ns = 2 * QUICK_NS
+        else:
+            self.mean_ns += (taken_ns - self.mean_ns) // 8
 
     cdef void tell(self) noexcept nogil:
         with gil:

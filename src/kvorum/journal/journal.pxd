@@ -19,6 +19,7 @@ cdef class Journal:
     cdef public object failed
     cdef public object on_failure
     cdef public bint paused
+    cdef public bint prompt
     cdef public object flusher
     cdef public object file
     cdef object _broken

@@ -43,7 +43,7 @@ class Journal:
     the manifest on disk is to name what is written from the beginning; if not, it does so with the first base.
 
     To be set at any time: ``policy``, ``segment_bytes``, ``timestamps`` (Redis' lines with the time), ``paused`` (no fsync
-    meanwhile).
+    meanwhile), ``prompt`` (with ``always`` each entry asks for its fsync; else somebody else does that for several).
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Journal:
         self.failed: DiskError | None = None
         self.on_failure: Callable[[], object] | None = None  # called when a write has failed
         self.paused = False
+        self.prompt = True
         self._broken: DiskError | None = None
         self._clock = clock
         self._database = -1  # which one the file is in
@@ -180,7 +181,7 @@ class Journal:
     def _note_written(self, size: int) -> None:
         self.size += size
         self.flusher.note(self.index, self.size, self.written)
-        if self.policy == ALWAYS and not self.paused:
+        if self.policy == ALWAYS and self.prompt and not self.paused:
             self.flusher.request()
 
     def retry(self) -> bool:

@@ -67,6 +67,8 @@ cdef class Reactor:
     cdef bint loop_ready
     cdef bint interrupted
     cdef bint in_turn               # executing: nobody has to be woken
+    cdef long long gathering_ns     # since when replies wait for an fsync that was not asked for yet; 0: none do
+    cdef Py_ssize_t expected        # so many connections were let go at once the last time: they may come again together
     cdef bint pipelined             # the last turn executed many requests for each event
     cdef Watched waker
     cdef epoll_event* events
@@ -112,6 +114,8 @@ cdef class Reactor:
     cdef int let_go(self) except -1
     cdef int hold_replies(self) except -1
     cdef int release_replies(self) except -1
+    cdef int fail_replies(self) except -1
+    cdef int make_safe(self, int ready) except -1
     cdef long long log_end(self) noexcept
     cdef bint clients_exceed_limit(self) noexcept
     cdef int weigh_clients(self) except -1

@@ -523,6 +523,8 @@ class Reactor:
                 self.context.log.exception("invalidations not sent")
         self.context.effects.commit()
         outbox = self.context.outbox
+        if outbox.wants_flush():
+            outbox.flush()
         if outbox.holding or self.held or outbox.waiting:
             self._hold_replies()
         connections, self.dirty = self.dirty, []

@@ -74,6 +74,9 @@ cdef enum:
     # each event, a moment passes in which several clients can gather. Without pipelines there is no such wait.
     PIPELINED = 8
     GATHER_NS = 20000
+    GATHER_SAFE_NS = 5000
+    GATHER_MOST_BYTES = 256 * 1024
+    GATHER_MOST_NS = 500000         # an fsync for those who wait is not put off any longer
     STEP_NS = 2 * 1000 * 1000       # after this the asyncio loop gets its turn
     # A client whose unread replies exceed this is not executed further until it reads; what it sends meanwhile
     # is kept up to client-query-buffer-limit, then the connection is closed. So both directions are bounded.
@@ -206,7 +209,8 @@ cdef class Connection(Watched):
                     address=self.peer.decode("utf-8", "replace"))
                 break
             if holding:
-                self.hold(self.reactor.log_end(), 0)    # what others have written to it
+                if self.waiting is None or self.sent_bytes + self.writer.pending > self.waiting.noted:
+                    self.hold(self.reactor.log_end(), 0)    # what others have written to it
                 session.required = 0
             now_ns = pipeline.run(session, now_ns)
             if now_ns < 0:
@@ -600,7 +604,7 @@ cdef class Reactor:
         cdef long long deadline_ns = self.clock.monotonic_ns() + STEP_NS
         while self.turn(0):
             if self.clock.monotonic_ns() >= deadline_ns:
-                if self.pending or self.dirty:
+                if self.pending or self.dirty or self.gathering_ns:
                     self.wake()
                 break
 
@@ -641,7 +645,9 @@ cdef class Reactor:
         cdef long long let_go_ns
         self.in_turn = False                # also after a turn that ended early, by an exception
         ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
-        if ready == 0 and wait_ms != 0:
+        if self.gathering_ns:
+            ready = self.make_safe(ready)
+        if ready == 0 and wait_ms != 0 and not self.dirty:
             with nogil:
                 if self.pipelined:
                     spin(GATHER_NS)
@@ -718,7 +724,10 @@ cdef class Reactor:
                 self.tracking.broadcast()
             except Exception:
                 self.context.log.exception("invalidations not sent")
-        self.effects.commit()
+        if not self.outbox.holding or self.effects.batch.pending > GATHER_MOST_BYTES:
+            self.effects.commit()       # else make_safe does it, for several turns at once
+        if self.gathering_ns == 0 and self.outbox.wants_flush():
+            self.gathering_ns = self.clock.monotonic_ns()
         if self.outbox.holding or self.held or self.outbox.waiting:
             self.hold_replies()
         while self.dirty:
@@ -748,9 +757,27 @@ cdef class Reactor:
             self.release_replies()
         return 0
 
+    cdef int make_safe(self, int ready) except -1:
+        """Replies wait for an fsync: ask for it as soon as nothing more is ready that could share it. Returns what is ready.
+
+        Those who were let go together often come again together: for them a moment passes. Without that half of them would
+        wait for an fsync of the other half.
+        """
+        cdef long long now_ns
+        if ready == 0 and len(self.held) < self.expected:
+            now_ns = self.clock.monotonic_ns()
+            while ready == 0 and self.clock.monotonic_ns() - now_ns < GATHER_SAFE_NS:
+                ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
+        if ready == 0 or self.clock.monotonic_ns() - self.gathering_ns > GATHER_MOST_NS:
+            self.gathering_ns = 0
+            if self.outbox.wants_flush() and (self.outbox.flush() or self.outbox.failure is not None):
+                self.let_go()
+        return ready
+
     cdef int release_replies(self) except -1:
         cdef Connection connection
         cdef list held = self.held
+        self.expected = len(held)
         self.held = []
         for connection in held:
             connection.held = False
@@ -762,7 +789,7 @@ cdef class Reactor:
                     self.held.append(connection)
         return 0
 
-    def fail_replies(self):
+    cdef int fail_replies(self) except -1:
         """The log cannot be written, or is not safe: who waits for it gets the outbox's error."""
         cdef Connection connection
         cdef list held = self.held
@@ -773,6 +800,7 @@ cdef class Reactor:
             connection.held = False
             if not connection.closed:
                 connection.fail_waiting(message)
+        return 0
 
     cdef long long log_end(self) noexcept:
         """The position behind all effects, this turn's included."""

@@ -187,6 +187,7 @@ class Persistence:
             wake_fd=self._reactor.wake_fd,
         )  # fmt: skip
         journal.on_failure = self._write_failed
+        journal.prompt = False  # the reactor asks, for all that it has executed until nothing is ready
         context.outbox.flusher = journal.flusher
         context.effects.journal = journal.write
         self.apply_policy(context.config)

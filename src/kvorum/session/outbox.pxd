@@ -4,6 +4,7 @@ cimport cython
 from kvorum.commands.call cimport Call
 from kvorum.commands.command cimport Command
 from kvorum.journal.effects cimport Effects
+from kvorum.journal.flusher cimport Flusher
 
 cdef long long WRITES
 cdef long long READS
@@ -12,7 +13,8 @@ cdef long long LOOKS_AROUND
 
 cdef class Outbox:
     cdef public Effects effects
-    cdef public object flusher
+    cdef public Flusher flusher
+    cdef long long requested
     cdef public bint holding
     cdef public long long safe
     cdef public long long everywhere
@@ -27,6 +29,8 @@ cdef class Outbox:
     @cython.locals(needed=cython.longlong, slot=cython.uint)
     cdef long long _needed_by(self, list found, Call call, Command command, long long before, long long position) except -1
     cpdef bint settle(self) except -1
+    cpdef bint wants_flush(self) noexcept
+    cpdef bint flush(self) except -1
 
 
 cdef class HeldOutput:

@@ -24,6 +24,7 @@ from kvorum.commands.call import Call
 from kvorum.commands.command import Command
 from kvorum.commands.spec import BeginUnknown, Flag
 from kvorum.journal.effects import Effects
+from kvorum.journal.flusher import Flusher
 from kvorum.keyspace.hashing import SLOTS, key_slot
 
 WRITES = int(Flag.WRITE)
@@ -36,7 +37,8 @@ class Outbox:
 
     def __init__(self, effects: Effects) -> None:
         self.effects = effects
-        self.flusher: Any = None
+        self.flusher: Flusher | Any = None
+        self.requested = 0
         self.holding = False
         self.safe = 0
         self.everywhere = 0
@@ -122,6 +124,20 @@ class Outbox:
             tell, self.on_broken = self.on_broken, None
             tell()
         return moved
+
+    def wants_flush(self) -> bool:
+        """Whether replies wait for an fsync that nobody has asked for yet."""
+        return self.holding and self.effects.committed_bytes + self.effects.batch.pending > self.requested
+
+    def flush(self) -> bool:
+        """Log what was done and let it become safe; whether it is so already."""
+        self.effects.commit()
+        self.requested = self.effects.committed_bytes
+        if self.flusher.is_quick():
+            self.flusher.flush_now()
+            return True
+        self.flusher.request()
+        return False
 
     def is_safe(self, position: int) -> bool:
         """Whether the log is on disk up to a position."""
