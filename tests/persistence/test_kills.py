@@ -131,17 +131,17 @@ class Disturber(threading.Thread):
     def __init__(self, port: int, seed: int) -> None:
         super().__init__(name="disturber", daemon=True)
         self._random = random.Random(seed)
-        self._client = redis.Redis(port=port)
+        # No client that connects again: to a port that nobody listens on it may end up connected to itself.
+        self._socket = socket.create_connection(("127.0.0.1", port))
 
     def run(self) -> None:
-        with self._client as client:
+        with self._socket:
             try:
                 while True:
-                    try:
-                        client.execute_command(self._random.choice(("BGREWRITEAOF", "BGSAVE", "BGSAVE")))
-                    except redis.ResponseError:
-                        client.ping()  # one is on its way
-            except redis.ConnectionError:
+                    self._socket.sendall(encode(self._random.choice(("BGREWRITEAOF", "BGSAVE", "BGSAVE"))))
+                    if not self._socket.recv(READ_BYTES):
+                        return
+            except ConnectionError:
                 return
 
 
