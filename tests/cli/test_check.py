@@ -18,6 +18,7 @@ from kvorum.journal.directory import DataDirectory
 from kvorum.journal.disk import RealDisk
 from kvorum.journal.entries import annotation, durable, select
 from kvorum.journal.manifest import FileKind, Manifest, ManifestFile, format_manifest
+from kvorum.journal.rdb.file_reader import FileReader
 from kvorum.keyspace.table import Keyspace
 from kvorum.testing.kvorum_server import KvorumServer
 from kvorum.testing.redis_server import RedisPrograms, RedisServer
@@ -273,7 +274,7 @@ def test_memory_does_not_grow_with_the_files(tmp_path: Path, start_kvorum: Start
     server.stop()
     peak = 0
 
-    reader_type = inspection.FileReader
+    reader_type = FileReader
 
     class Reader:
         def __init__(self, data: Any, keyspace: Keyspace, **options: Any) -> None:

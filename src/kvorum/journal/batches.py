@@ -23,7 +23,7 @@ class JournalSink(Protocol):
 class Sink(Protocol):
     """Somebody who gets every batch."""
 
-    def __call__(self, batch: bytes) -> object: ...
+    def __call__(self, batch: bytes, /) -> object: ...
 
 
 def without(batch: bytes, ranges: list[tuple[int, int]]) -> bytes:

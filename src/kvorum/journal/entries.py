@@ -18,8 +18,8 @@ understood. Lines stay below the 1,024 bytes of Redis' line buffer. Commands wit
 suffix of the file: redis-server has gone on from our directory, or the whole file is its own.
 
 **What may be called torn.** A crash cuts off the end of what was not fsynced yet, or leaves zeros there. So only this
-is torn: the file ends (or from some point on holds nothing but at least 16 zeros, or fewer from the start of a sector of the disk on) inside of something that is
-well-formed up to there. Never torn is
+is torn: the file ends (or from some point on holds nothing but at least 16 zeros, or fewer from the start of a sector of
+the disk on) inside of something that is well-formed up to there. Never torn is
 
 - an entry that is all there and has the wrong checksum, wherever it is, even if its last few bytes are such zeros as no
   crash leaves;

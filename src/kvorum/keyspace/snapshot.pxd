@@ -14,8 +14,8 @@ is called, a Python method; a database may come several times, always with its c
   and parts of other collections, which still come in between (of what changes), have to be put behind. ``turn`` of others
   does not come before ``finish``, which is called last: about so many bytes of what is left over, and again until it says
   that it is done.
-- ``text``: a long string, which is to be written by ``finish``, after ``turn``. The value of the Entry stays valid until then, but
-  a buffer (kind BUFFER) only until ``text_changes``. None: the sink wants it as a whole record.
+- ``text``: a long string, which is to be written by ``finish``, after ``turn``. The value of the Entry stays valid until
+  then, but a buffer (kind BUFFER) only until ``text_changes``. None: the sink wants it as a whole record.
 
 A sink that raises ends the snapshot; what it raised comes out of the next ``Snapshot.step``.
 """
