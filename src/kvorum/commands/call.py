@@ -117,8 +117,9 @@ class Call:
         """Wait until one of ``keys`` gets a value of type ``kind``, at most ``timeout_s`` (0: for ever).
 
         Returns what the handler returns: a marker if the client waits now. Where it must not wait, as in a transaction,
-        ``on_timeout``, which is also its reply when the time is up (if it can be called, what it then returns). When a key is ready the handler runs again, with
-        ``ready_key`` saying which; if it cannot be served after all it calls ``block`` again.
+        ``on_timeout``, which is also its reply when the time is up; if it can be called, what it then returns. When a key is
+        ready the handler runs again, with ``ready_key`` saying which; if it cannot be served after all it calls ``block``
+        again.
         """
         return self.server.blocking.block(self, keys, kind, timeout_s, on_timeout)
 

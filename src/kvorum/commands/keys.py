@@ -45,7 +45,7 @@ from kvorum.errors import CommandError
 from kvorum.glob import Glob
 from kvorum.keyspace.events import GENERIC
 from kvorum.keyspace.table import EXPIRY_IGNORE
-from kvorum.resp.types import WRITTEN, OK, Status
+from kvorum.resp.types import OK, WRITTEN, Status
 
 KEYS = Group("generic")
 

@@ -25,6 +25,7 @@ from kvorum.journal.disk import Disk, DiskError, DiskFile, RealDisk, append_all,
 from kvorum.journal.entries import annotation, durable, select
 from kvorum.journal.flusher import Flusher
 from kvorum.journal.manifest import Manifest, ManifestFile, write_manifest
+from kvorum.journal.recovery import Resume
 from kvorum.journal.writing import write_entry
 
 SELECT_BYTES = 17  # of "*2\r\n$6\r\nSELECT\r\n$", which every batch begins with
@@ -38,9 +39,10 @@ NO = "no"
 class Journal:
     """The open end of a log.
 
-    ``manifest`` is the directory's; a new increment is begun, so that what an earlier process wrote is never touched.
-    ``index`` and ``term`` are those of the last entry on disk, ``position`` is where ``Effects`` stands. ``named``: whether
-    the manifest on disk is to name what is written from the beginning; if not, it does so with the first base.
+    ``manifest`` is the directory's. The journal goes on where ``resume`` says, behind what was read there, or begins a new
+    increment. ``index`` and ``term`` are those of the last entry on disk, ``position`` is where ``Effects`` stands.
+    ``named``: whether the manifest on disk is to name what is written from the beginning; if not, it does so with the
+    first base.
 
     To be set at any time: ``policy``, ``segment_bytes``, ``timestamps`` (Redis' lines with the time), ``paused`` (no fsync
     meanwhile), ``prompt`` (with ``always`` each entry asks for its fsync; else somebody else does that for several).
@@ -60,6 +62,7 @@ class Journal:
         policy: str = EVERYSEC,
         segment_bytes: int = 1 << 30,
         named: bool = True,
+        resume: Resume | None = None,
         on_safe: Callable[[], object] | None = None,
         wake_fd: int = -1,
     ) -> None:
@@ -91,7 +94,7 @@ class Journal:
         self._kept_bytes = 0
         self._direct = type(disk) is RealDisk
         self.flusher = Flusher(disk, on_safe, wake_fd, position)
-        self.file: DiskFile = self._begin_increment()
+        self.file: DiskFile = self._begin_increment() if resume is None else self._go_on(resume)
 
     @property
     def safe(self) -> int:
@@ -230,6 +233,8 @@ class Journal:
     def rotate(self) -> ManifestFile:
         """Begin the next increment, which is returned. Everything before it is safe then."""
         self._delays = 0
+        if self.failed is not None:
+            raise self.failed  # what is not written never becomes safe
         self.flusher.wait(self.written)
         if self.broken is not None:
             raise self.broken
@@ -238,10 +243,19 @@ class Journal:
         self.disk.close(old)
         return self.manifest.increments[-1]
 
+    def _go_on(self, resume: Resume) -> DiskFile:
+        file = self.disk.open_append(resume.path)
+        self.size = resume.size
+        self.flusher.begin(file, self.index, self.size)
+        return file
+
     def _begin_increment(self) -> DiskFile:
+        """A new file. Its first line says that the one before is safe to its end."""
         increment = self.manifest.next_increment(self.filename)
         file = self.disk.create(posixpath.join(self.directory, increment.name), replace=True)
+        line = durable(self.index, 0)
         try:
+            append_all(self.disk, file, line)
             self.disk.fsync(file)
             self.disk.sync_directory(self.directory)  # no manifest names what a crash could take away
             manifest = self.manifest.with_increment(increment)
@@ -251,9 +265,9 @@ class Journal:
             self.disk.close(file)
             raise
         self.manifest = manifest
-        self.size = self._durable_offset = 0
+        self.size = self._durable_offset = len(line)
         self._database = -1
-        self.flusher.begin(file, self.index)
+        self.flusher.begin(file, self.index, self.size)
         return file
 
     def replace_base(self, base: ManifestFile, first_kept: int) -> None:
@@ -267,7 +281,9 @@ class Journal:
     def begin_change(self, base: ManifestFile, first_kept: int) -> BaseChange:
         """The same in steps, for who runs the change in another thread: no increment begins before ``end_change``."""
         self.changing = True
-        return BaseChange(self.disk, self.directory, self.filename, self.manifest, self.manifest.with_base(base, first_kept))
+        return BaseChange(
+            self.disk, self.directory, self.filename, self.manifest, self.manifest.with_base(base, first_kept)
+        )
 
     def end_change(self, change: BaseChange) -> None:
         """The change has run, as far as it came."""

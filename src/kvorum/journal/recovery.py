@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from kvorum.errors import CommandError
 from kvorum.journal.disk import Disk, DiskError, FileView
-from kvorum.journal.entries import COMMANDS, DAMAGED, END, EntryReader
+from kvorum.journal.entries import COMMANDS, DAMAGED, END, LONGEST_LINE, EntryReader
 from kvorum.journal.manifest import FileKind, Manifest, ManifestError, ManifestFile, read_manifest
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.file_reader import FileReader
@@ -322,17 +322,22 @@ def place_of(aux: dict[bytes, bytes]) -> tuple[int, int]:
 
 def refuse_lost_manifest(disk: Disk, directory: str, filename: str) -> None:
     """Without a manifest a directory holds no log. Raises RecoveryError if its files say that there must have been one: all
-    that a start leaves behind that was interrupted is a first base and an empty first increment."""
+    that a start leaves behind that was interrupted is a first base and a first increment without entries."""
     if not disk.exists(directory):
         return
     for name in disk.list_directory(directory):
         found = re.fullmatch(re.escape(filename) + r"\.([0-9]+)\.(base|incr)\.(rdb|aof)", name)
         path = posixpath.join(directory, name)
-        if found and (int(found[1]) > 1 or (found[2] == "incr" and disk.size(path) > 0)):
+        if found and (int(found[1]) > 1 or (found[2] == "incr" and _has_entries(disk, path))):
             raise RecoveryError(
                 f"{posixpath.join(directory, filename)}.manifest: there is no such file, but {name} belongs to a log; put "
                 "the manifest back, or move the files of the log away to start without them"
             )
+
+
+def _has_entries(disk: Disk, path: str) -> bool:
+    """Whether there is more in an increment than the line that it begins with."""
+    return disk.size(path) > LONGEST_LINE or b"*" in disk.read(path)
 
 
 def _reason(error: RecoveryError | CommandError) -> str:
