@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import subprocess
 from collections.abc import Callable
@@ -55,6 +56,35 @@ def fill(client: redis.Redis, seed: int = 1) -> None:
 def digest(client: redis.Redis) -> bytes:
     answer: bytes = client.execute_command("DEBUG", "DIGEST")
     return answer
+
+
+@pytest.mark.parametrize("appendonly", [False, True])
+def test_an_end_in_the_middle_of_loading_changes_nothing(appendonly: bool, tmp_path: Path) -> None:
+    """Even if a snapshot is wanted: it would be of half the data."""
+    with kvorum.Server(dir=str(tmp_path), appendonly=appendonly) as server, redis.Redis(port=server.port) as client:
+        for number in range(5):
+            client.set(f"big {number}", random.Random(number).randbytes(1 << 20))
+        client.save()
+    before = content(tmp_path)
+
+    async def end_early() -> None:
+        server = kvorum.AsyncServer(dir=str(tmp_path), appendonly=appendonly)
+        starting = asyncio.create_task(server.start())
+        while not server.persistence.loading_done_bytes:
+            await asyncio.sleep(0)
+        server.context.saving.save_at_the_end(always=True, never=False)
+        server.request_shutdown()
+        await starting
+        assert server.persistence.loading_done_bytes < server.persistence.loading_total_bytes
+        assert server.context.loading
+        await server.close()
+
+    asyncio.run(end_early())
+    assert content(tmp_path) == before
+
+
+def content(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])

@@ -50,6 +50,7 @@ class Persistence:
         self.owned: DataDirectory | None = None
         self.loaded_keys = 0
         self.expired_keys = 0
+        self.ending = False  # to be set: whatever is being read need not be read to its end
         self.loading_started_ms = 0
         self.loading_total_bytes = 0
         self.loading_done_bytes = 0
@@ -65,7 +66,8 @@ class Persistence:
     # The start
 
     async def load(self) -> None:
-        """Read what is on disk, and open the journal.
+        """Read what is on disk, and open the journal. If the server is to end meanwhile, it stops in the middle and nothing is
+        changed; clients are answered LOADING until the end.
 
         :raises StartupError: the data cannot be used as they are; nothing was changed.
         """
@@ -92,6 +94,8 @@ class Persistence:
                 recovery.close()
             if recovery.manifest is None:
                 await self._load_snapshot(posixpath.join(config.dir, config.dbfilename))
+            if self.ending:
+                return
             recovery.cut()
             self.owned.claim()
             self.saving.remove_leftovers(directory)
@@ -102,13 +106,14 @@ class Persistence:
             if self.journal is None:
                 self._release()
             self.context.keyspace.expiry_mode = EXPIRY_DELETE
-            pipeline.gates &= ~LOADING
+            if not self.ending:
+                pipeline.gates &= ~LOADING
 
     async def _recover(self, recovery: Recovery) -> None:
         log = self.context.log
         self.loading_total_bytes = recovery.bytes_total
         percent = -1
-        while not recovery.finished:
+        while not (recovery.finished or self.ending):
             recovery.step()
             self.loading_done_bytes = recovery.bytes_read
             now_percent = 100 * recovery.bytes_read // max(recovery.bytes_total, 1)
@@ -130,7 +135,7 @@ class Persistence:
         reader = FileReader(view.data, self.context.keyspace)
         self.loading_total_bytes = view.size
         try:
-            while not reader.finished:
+            while not (reader.finished or self.ending):
                 before, self.loading_done_bytes = self.loading_done_bytes, reader.load_some(STEP_BYTES)
                 percent = 100 * self.loading_done_bytes // max(view.size, 1)
                 if percent // 10 > 100 * before // max(view.size, 1) // 10:
@@ -142,6 +147,8 @@ class Persistence:
             self.loaded_keys, self.expired_keys = reader.keys_loaded, reader.keys_expired
             del reader
             view.close()
+        if self.ending:
+            return
         self.context.log.notice("snapshot loaded", file=path, keys=self.loaded_keys, expired=self.expired_keys)
 
     def _apply(self, database: int, commands: bytes) -> None:

@@ -524,8 +524,9 @@ class Saving:
         return Manifest(base=base)
 
     def save_at_the_end(self, always: bool, never: bool) -> None:
-        """The server is about to end: write a snapshot if that is asked for, or if there are save points."""
-        if never or not (always or self.context.config.save):
+        """The server is about to end: write a snapshot if that is asked for, or if there are save points; but never of half the
+        data, while they are being read."""
+        if self.context.loading or never or not (always or self.context.config.save):
             return
         self.close()
         self.save_now()

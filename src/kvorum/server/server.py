@@ -297,7 +297,8 @@ class AsyncServer:
             if self._owns_log:
                 self._log.close()
             raise
-        self._log.notice("Ready to accept connections", port=self.port)
+        if not self._stopping.is_set():
+            self._log.notice("Ready to accept connections", port=self.port)
         return self
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -324,6 +325,7 @@ class AsyncServer:
     def request_shutdown(self, status: int = 0) -> None:
         """Ask the server to stop; who runs it waits for ``stopped``. ``status``: of the process, if it is one."""
         self.exit_status = max(self.exit_status, status)
+        self.persistence.ending = True
         if self._stopping is not None:
             self._stopping.set()
 
