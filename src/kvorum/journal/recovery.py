@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from kvorum.errors import CommandError
 from kvorum.journal.disk import Disk, DiskError, FileView
-from kvorum.journal.entries import COMMANDS, DAMAGED, END, LONGEST_LINE, EntryReader
+from kvorum.journal.entries import COMMANDS, DAMAGED, END, EntryReader
 from kvorum.journal.manifest import FileKind, Manifest, ManifestError, ManifestFile, read_manifest
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.file_reader import FileReader
@@ -30,6 +30,7 @@ from kvorum.journal.records import Damage, DamageKind
 from kvorum.keyspace.table import EXPIRY_IGNORE, Keyspace
 
 STEP_BYTES = 1 << 20
+LEADING_BYTES = 100  # more than the line that an increment begins with
 RDB_MAGIC = b"REDIS"
 RDB_SUFFIX = ".rdb"
 _NUMBER = re.compile(rb"[0-9]{1,18}")
@@ -337,7 +338,7 @@ def refuse_lost_manifest(disk: Disk, directory: str, filename: str) -> None:
 
 def _has_entries(disk: Disk, path: str) -> bool:
     """Whether there is more in an increment than the line that it begins with."""
-    return disk.size(path) > LONGEST_LINE or b"*" in disk.read(path)
+    return disk.size(path) > LEADING_BYTES or b"*" in disk.read(path)
 
 
 def _reason(error: RecoveryError | CommandError) -> str:

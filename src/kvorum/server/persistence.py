@@ -19,7 +19,7 @@ from kvorum.journal.journal import ALWAYS, EVERYSEC, Journal
 from kvorum.journal.manifest import Manifest, ManifestError, read_manifest
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.file_reader import FileReader
-from kvorum.journal.recovery import STEP_BYTES, Recovery, RecoveryError
+from kvorum.journal.recovery import STEP_BYTES, Recovery, RecoveryError, Resume
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_IGNORE
 from kvorum.resp.parser import Parser, Scratch
 from kvorum.resp.writer import Writer
@@ -175,7 +175,7 @@ class Persistence:
         manifest = recovery.manifest or Manifest()
         if recovery.manifest is None and any(map(len, self.context.keyspace.databases)):
             manifest = self.saving.first_base(directory, config.appendfilename)
-        self._begin(directory, manifest, index=recovery.index, term=recovery.term)
+        self._begin(directory, manifest, index=recovery.index, term=recovery.term, resume=recovery.resume)
         if recovery.adopted:  # redis-server has written here: from now on everything is ours
             self.saving.want(BASE)
 
@@ -184,13 +184,22 @@ class Persistence:
             self.disk.make_directory(directory)
             self.disk.sync_directory(self.context.config.dir)
 
-    def _begin(self, directory: str, manifest: Manifest, *, index: int, term: int, named: bool = True) -> None:
+    def _begin(
+        self,
+        directory: str,
+        manifest: Manifest,
+        *,
+        index: int,
+        term: int,
+        resume: Resume | None = None,
+        named: bool = True,
+    ) -> None:
         """Open the journal: from now on it gets the effects."""
         context = self.context
         context.effects.commit()  # what was done before the log began is none of its business
         journal = self.journal = Journal(
             self.disk, directory, context.config.appendfilename, manifest, clock=context.clock.wall_ms, index=index,
-            term=term, position=context.effects.position, named=named, on_safe=self._reactor.log_is_safe,
+            term=term, position=context.effects.position, named=named, resume=resume, on_safe=self._reactor.log_is_safe,
             wake_fd=self._reactor.wake_fd,
         )  # fmt: skip
         journal.on_failure = self._write_failed

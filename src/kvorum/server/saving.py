@@ -100,6 +100,7 @@ class Writing:
         aux = standard_aux(self.began_ms, context.memory.used_bytes(), is_base)
         if journal is not None:
             aux += [(b"kvorum-index", b"%d" % journal.index), (b"kvorum-term", b"%d" % journal.term)]
+            aux += [(b"kvorum-time", b"%d" % self.began_ms)]
         sync_bytes = SYNC_BYTES if syncs else 0
         self.file = BackgroundFile(disk, path, temporary, sync_bytes=sync_bytes, beside=beside and threaded)
         self._writer = FileWriter(
