@@ -24,7 +24,7 @@ from collections.abc import Callable
 from kvorum.journal.disk import Disk, DiskError, DiskFile, RealDisk, append_all, disk_error
 from kvorum.journal.entries import annotation, durable, select
 from kvorum.journal.flusher import Flusher
-from kvorum.journal.manifest import Manifest, ManifestFile, write_manifest
+from kvorum.journal.manifest import Manifest, ManifestFile, forget_unnamed, note_unnamed, write_manifest
 from kvorum.journal.recovery import Resume
 from kvorum.journal.writing import write_entry
 
@@ -231,8 +231,13 @@ class Journal:
         self.rotate()
 
     def rotate(self) -> ManifestFile:
-        """Begin the next increment, which is returned. Everything before it is safe then."""
+        """Begin the next increment, which is returned. Everything before it is safe then.
+
+        :raises DiskError: that failed, or what could not be written earlier is still kept; the old increment goes on.
+        """
         self._delays = 0
+        if self.failed is not None:
+            raise self.failed  # what is kept will not become safe before ``retry``
         if self.failed is not None:
             raise self.failed  # what is not written never becomes safe
         self.flusher.wait(self.written)
@@ -257,10 +262,13 @@ class Journal:
         try:
             append_all(self.disk, file, line)
             self.disk.fsync(file)
+            if not (self.named or self.manifest.files):
+                note_unnamed(self.disk, self.directory)
             self.disk.sync_directory(self.directory)  # no manifest names what a crash could take away
             manifest = self.manifest.with_increment(increment)
             if self.named:
                 write_manifest(self.disk, self.directory, self.filename, manifest)
+                forget_unnamed(self.disk, self.directory)
         except DiskError:
             self.disk.close(file)
             raise
@@ -318,6 +326,7 @@ class BaseChange:
         """Name the new base, then remove what it replaces; waits for the disk. Raises DiskError."""
         write_manifest(self._disk, self._directory, self._filename, self._after)
         self.reached = self._after
+        forget_unnamed(self._disk, self._directory)
         for past in self._after.history:
             path = posixpath.join(self._directory, past.name)
             if self._disk.exists(path):

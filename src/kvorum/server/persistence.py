@@ -57,7 +57,8 @@ class Persistence:
         self._reactor = reactor
         self._replayer = Session(0, context, None, Parser(Scratch()), Writer(2))
         self._next_fsync_ns = 0
-        self._last_index = 0  # of the log before, if it was switched off
+        self._last_index = 0  # of the log before, if it was switched off, and its term
+        self._last_term = 1
         context.flush_log = self.flush_log
         context.outbox.on_broken = self._log_broken
         self.saving = context.saving = Saving(context, self.disk, lambda: self.journal)
@@ -223,7 +224,7 @@ class Persistence:
             self.owned = DataDirectory.open(self.disk, directory, config.node_id)
             self.owned.claim()
             manifest = read_manifest(self.disk, directory, config.appendfilename) or Manifest()
-            self._begin(directory, manifest, index=self._last_index, term=1, named=False)
+            self._begin(directory, manifest, index=self._last_index, term=self._last_term, named=False)
         except (DiskError, ManifestError, DirectoryError) as error:
             self._release()
             self.context.log.warning("the append-only file cannot be switched on", reason=str(error))
@@ -243,7 +244,9 @@ class Persistence:
             journal.close()
         except DiskError as error:
             context.log.warning("the append-only file was not closed in order", reason=str(error))
-        self._last_index = journal.index
+        if journal.failed is not None:
+            context.log.warning("the last writes are not in the append-only file", reason=str(journal.failed))
+        self._last_index, self._last_term = journal.index, journal.term
         self._release()
         context.outbox.flusher = None
         context.pipeline.gates &= ~DISK_FAILED
@@ -277,6 +280,7 @@ class Persistence:
         assert journal.failed is not None
         if outbox.holding:
             outbox.failure = OUTCOME_UNKNOWN + str(journal.failed).encode()
+            self._reactor.log_is_safe()  # it may be cron that writes: the reactor is to look
         if not pipeline.gates & DISK_FAILED:
             self.context.log.warning(
                 "the append-only file cannot be written: writes are refused", reason=str(journal.failed)
@@ -316,7 +320,9 @@ class Persistence:
             return
         if journal.failed is not None:
             if not journal.retry():
+                self._write_failed()  # who has read meanwhile what is kept is told, too: no reply waits for space
                 return
+            journal.flush()  # who wanted that while nothing could be written was not heard
             self.context.pipeline.gates &= ~DISK_FAILED
             self.context.log.notice("the append-only file can be written again")
         if journal.paused != (config.no_appendfsync_on_rewrite and self.saving.writing is not None):
