@@ -45,8 +45,11 @@ class Flusher:
         self._thread: threading.Thread | None = None
 
     def begin(self, file: DiskFile, index: int, size: int = 0) -> None:
-        """From now on this file is written, behind its ``size`` bytes; everything before is safe."""
+        """From now on this file is written, behind its ``size`` bytes; everything before is safe. Waits for an fsync of
+        the file before, if one is still going on."""
         with self._changed:
+            self._wanted = False
+            self._changed.wait_for(lambda: not self.busy)  # with a file that is about to be closed
             self._file = file
             self._noted = (index, size, self._noted[2])
             self.durable_index, self.durable_size = index, size

@@ -51,6 +51,12 @@ cdef class Flusher:
         pthread_mutex_destroy(&self.mutex)
 
     def begin(self, object file, long long index, long long size=0):
+        with nogil:
+            pthread_mutex_lock(&self.mutex)
+            self.wanted = False
+            while self.busy:            # with a descriptor that is about to be closed, and may then be another file's
+                pthread_cond_wait(&self.changed, &self.mutex)
+            pthread_mutex_unlock(&self.mutex)
         pthread_mutex_lock(&self.mutex)
         self.file = file
         self.descriptor = file.descriptor
