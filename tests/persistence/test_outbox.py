@@ -17,7 +17,10 @@ import pytest
 import redis
 
 from kvorum.journal.disk import DiskError, DiskFile, RealDisk
+from kvorum.journal.effects import Effects
+from kvorum.journal.flusher import Flusher
 from kvorum.server.server import AsyncServer
+from kvorum.session.outbox import HeldOutput, Outbox
 
 
 class HeldDisk(RealDisk):
@@ -202,6 +205,67 @@ def test_transactions_and_flushes_wait_for_their_keys(tmp_path: Path) -> None:
             assert await after == b"$-1\r\n"
 
     asyncio.run(conversation())
+
+
+def test_a_transaction_that_is_given_up_tells_of_another_write(tmp_path: Path) -> None:
+    """So its null waits for that."""
+
+    async def conversation() -> None:
+        async with HeldServer(tmp_path) as held:
+            reader, writer = await asyncio.open_connection(held.server.host, held.server.port)
+            held.writers.append(writer)
+            writer.write(b"WATCH k\r\nMULTI\r\n")
+            for _ in range(2):
+                assert await reader.readline() == b"+OK\r\n"
+            await held.ask(b"SET k v\r\n")
+            await asyncio.to_thread(held.disk.begun.wait)
+            writer.write(b"EXEC\r\n")
+            reply = asyncio.create_task(reader.readline())
+            assert await waits(reply)
+            held.disk.gate.set()
+            assert await reply == b"*-1\r\n"
+
+    asyncio.run(conversation())
+
+
+def test_reads_wait_for_what_a_transaction_found_expired(tmp_path: Path) -> None:
+    async def conversation() -> None:
+        async with HeldServer(tmp_path) as held:
+            held.disk.gate.set()
+            await (await held.ask(b"DEBUG SET-ACTIVE-EXPIRE 0\r\n"))
+            assert await (await held.ask(b"SET k v PX 1\r\n")) == b"+OK\r\n"
+            clock = held.server.context.clock
+            expired_ms = clock.wall_ms() + 2
+            while clock.wall_ms() <= expired_ms:
+                await asyncio.sleep(0)
+            held.disk.gate.clear()
+            assert await (await held.ask(b"MULTI\r\nGET k\r\nEXEC\r\n")) == b"+OK\r\n"
+            while held.server.context.keyspace.databases[0].peek(b"k") is not None:
+                await asyncio.sleep(0)
+            reply = await held.ask(b"GET k\r\n")
+            assert await waits(reply)
+            held.disk.gate.set()
+            assert await reply == b"$-1\r\n"
+
+    asyncio.run(conversation())
+
+
+def test_what_is_written_in_place_of_what_failed_is_new_output() -> None:
+    """A short error in place of a long reply: what comes behind it waits for its own position."""
+    effects = Effects()
+    outbox = Outbox(effects)
+    outbox.flusher = Flusher(RealDisk())
+    outbox.start_holding()
+    held = HeldOutput(outbox)
+    effects.append(0, [b"SET", b"k", b"v"])
+    held.note(0, 1000, effects.position, 1)
+    assert held.allowed(1000) == 0
+    assert held.give_up() == 1
+    assert held.allowed(60) == 60
+    effects.append(0, [b"SET", b"k", b"w"])
+    held.note(60, 65, effects.position, 1)
+    assert held.allowed(65) == 60
+    assert held.give_up() == 1
 
 
 def test_messages_wait_for_what_they_tell(tmp_path: Path) -> None:

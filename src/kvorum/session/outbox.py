@@ -66,7 +66,9 @@ class Outbox:
     def needed(self, call: Call, command: Command, before: int) -> int:
         """What the reply to a command that was executed waits for; ``before`` is the position before it."""
         position = self.effects.position
-        if self.effects.removed_keys:
+        if (
+            self.effects.removed_keys and self.effects.group is None
+        ):  # else their deletion is logged with the transaction
             self.note_removed(position)
         if command.movable:
             return self._needed_by(command.keys(call.args), call, command, before, position)
@@ -197,7 +199,9 @@ class HeldOutput:
         return marks[0][0] if marks else written
 
     def give_up(self) -> int:
-        """What waits is not to be sent: how many replies that are."""
+        """What waits is not to be sent: how many replies that are. What is written in its place counts as new."""
         replies = sum(mark[2] for mark in self.marks)
+        if self.marks:
+            self.noted = self.marks[0][0]
         self.marks = []
         return replies
