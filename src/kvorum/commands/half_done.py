@@ -34,7 +34,7 @@ def log_what_is_there(call: Call) -> None:
             call.propagate(*effect)
     except Exception:
         call.server.log.exception("what a command did cannot be logged: the server ends")
-        call.server.request_shutdown()
+        call.server.request_shutdown(status=1)
 
 
 def state(database: Database, key: bytes) -> list[bytes]:
