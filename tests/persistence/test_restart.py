@@ -87,6 +87,33 @@ def content(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("end", ["kill", "SHUTDOWN", "SHUTDOWN NOSAVE"])
+def test_an_end_while_the_log_is_being_switched_on(
+    end: str, tmp_path: Path, start_kvorum: Start, connect: Connect
+) -> None:
+    """A crash before its first base is written leaves what was there before, and an orderly end writes the base."""
+    without = ("--appendonly", "no", "--save", "", "--enable-debug-command", "yes")
+    server = start_kvorum(*without, directory=tmp_path)
+    client = connect(server)
+    client.mset({f"key {number}": number for number in range(300)})
+    client.save()
+    client.config_set("rdb-key-save-delay", 10_000_000)  # µs: longer than any test
+    client.config_set("appendonly", "yes")
+    client.set("later", "1")
+    while not client.info("persistence")["aof_current_rewrite_time_sec"] >= 0:
+        pass
+    client.set("last", "1")
+    if end == "kill":
+        server.process.kill()
+    else:
+        with pytest.raises(redis.ConnectionError):
+            client.execute_command(end)
+    server.stop()
+    again = connect(start_kvorum(*ALWAYS, directory=tmp_path))
+    assert again.dbsize() == (300 if end == "kill" else 302)
+    assert not (tmp_path / "appendonlydir/kvorum-unnamed").exists()
+
+
 @pytest.mark.parametrize("end", ["kill", "stop"])
 def test_nothing_acknowledged_is_lost(end: str, tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
     server = start_kvorum(*ALWAYS, directory=tmp_path)

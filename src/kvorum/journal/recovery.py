@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from kvorum.errors import CommandError
 from kvorum.journal.disk import Disk, DiskError, FileView
 from kvorum.journal.entries import COMMANDS, DAMAGED, END, EntryReader
-from kvorum.journal.manifest import FileKind, Manifest, ManifestError, ManifestFile, read_manifest
+from kvorum.journal.manifest import UNNAMED_FILE, FileKind, Manifest, ManifestError, ManifestFile, read_manifest
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.file_reader import FileReader
 from kvorum.journal.records import Damage, DamageKind
@@ -324,7 +324,7 @@ def place_of(aux: dict[bytes, bytes]) -> tuple[int, int]:
 def refuse_lost_manifest(disk: Disk, directory: str, filename: str) -> None:
     """Without a manifest a directory holds no log. Raises RecoveryError if its files say that there must have been one: all
     that a start leaves behind that was interrupted is a first base and a first increment without entries."""
-    if not disk.exists(directory):
+    if not disk.exists(directory) or disk.exists(posixpath.join(directory, UNNAMED_FILE)):
         return
     for name in disk.list_directory(directory):
         found = re.fullmatch(re.escape(filename) + r"\.([0-9]+)\.(base|incr)\.(rdb|aof)", name)

@@ -526,11 +526,28 @@ class Saving:
 
     def save_at_the_end(self, always: bool, never: bool) -> None:
         """The server is about to end: write a snapshot if that is asked for, or if there are save points; but never of half the
-        data, while they are being read."""
-        if self.context.loading or never or not (always or self.context.config.save):
+        data, while they are being read. A log that was switched on gets its base: else there would be nothing on disk.
+
+        :raises CommandError: that cannot be written.
+        """
+        if self.context.loading:
+            return
+        self._name_the_log()
+        if never or not (always or self.context.config.save):
             return
         self.close()
         self.save_now()
+
+    def _name_the_log(self) -> None:
+        journal = self._journal()
+        if journal is None or journal.named:
+            return
+        self.complete()
+        self.abandon()  # what has only been asked for
+        if not journal.named:
+            self._begin(BASE, beside=False)
+            assert self.writing is not None
+            self._run(self.writing)
 
     def everything_flushed(self) -> None:
         """FLUSHALL: a snapshot of what was there is not wanted any more, and with save points the file is to be empty, too."""
