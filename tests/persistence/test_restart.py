@@ -166,6 +166,42 @@ def test_redis_tools_approve(
         assert checked.returncode == 0, checked.stdout
 
 
+@pytest.mark.parametrize("rest", [b"", b"*2\r\n$3\r\nDEL\r\n$6\r\nin vai"])
+@pytest.mark.parametrize("preamble", [False, True])
+def test_a_single_file_of_older_redis_servers_is_taken_over(
+    preamble: bool, rest: bytes, tmp_path: Path, start_kvorum: Start, connect: Connect, redis_programs: RedisPrograms
+) -> None:
+    """It begins as RDB or with commands, and its end may be torn: what redis-server 7 makes of it we make of it, too."""
+    (tmp_path / "made").mkdir()
+    with RedisServer(
+        "--appendonly", "yes", "--dir", str(tmp_path / "made"), "--enable-debug-command", "yes",
+        "--aof-use-rdb-preamble", "yes" if preamble else "no", programs=redis_programs,
+    ) as theirs:  # fmt: skip
+        client = connect(theirs, single_connection_client=True)
+        fill(client)
+        client.bgrewriteaof()
+        while client.info("persistence")["aof_rewrite_in_progress"] or client.info("persistence")["aof_rewrite_scheduled"]:
+            pass
+        client.set("after", "the base")
+    log = tmp_path / "made/appendonlydir"
+    names = [line.split()[1] for line in (log / "appendonly.aof.manifest").read_text().splitlines()]
+    single = b"".join((log / name).read_bytes() for name in names)
+    directories = [tmp_path / "ours", tmp_path / "theirs"]
+    for directory in directories:
+        directory.mkdir()
+        (directory / "appendonly.aof").write_bytes(single + rest)
+    with RedisServer(
+        "--appendonly", "yes", "--dir", str(directories[1]), "--enable-debug-command", "yes", programs=redis_programs
+    ) as theirs:
+        expected = digest(connect(theirs))
+    for _ in range(2):
+        server = start_kvorum(*ALWAYS, directory=directories[0])
+        assert digest(connect(server)) == expected
+        assert connect(server).get("after") == b"the base"
+        server.stop()
+    assert not (directories[0] / "appendonly.aof").exists()
+
+
 def test_snapshots(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
     """SAVE, BGSAVE and save points; what was not saved is gone after a kill, and SHUTDOWN SAVE keeps everything."""
     options = ("--enable-debug-command", "yes")

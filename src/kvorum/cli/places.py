@@ -53,10 +53,13 @@ def _in_directory(path: Path) -> Place:
     if len(logs) > 1:
         found = ", ".join(f"{one.directory / one.filename}{MANIFEST}" for one in logs)
         raise click.UsageError(f"{path}: there are several logs, name one of them: {found}")
-    snapshots = tuple(one for one in sorted(path.glob("*.rdb")) if not _belongs_to_log(one))
-    if not logs and not snapshots:
+    files = sorted(path.glob("*.rdb"))
+    if not logs or logs[0].directory != path:
+        files += sorted(path.glob("*.aof"))  # of redis-server before version 7
+    files = [one for one in files if not _belongs_to_log(one)]
+    if not logs and not files:
         raise click.UsageError(f"{path}: there are no files of kvorum or Redis here")
-    return Place(logs[0] if logs else None, snapshots)
+    return Place(logs[0] if logs else None, tuple(files))
 
 
 def _belongs_to_log(path: Path) -> bool:

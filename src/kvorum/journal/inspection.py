@@ -190,11 +190,11 @@ def inspect_file(
             report.size = view.size
             report.is_rdb = is_rdb(file, view) if file is not None else _begins_as_rdb(path, view)
             start = _inspect_rdb(report, view) if report.is_rdb else 0
-            if report.problem is None and file is None and report.is_rdb:
+            if report.problem is None and file is None and report.is_rdb and not path.endswith(".aof"):
                 _need_end(report, start)
             elif report.problem is None:
                 index, term = (report.last_index, report.last_term) if report.is_rdb else (index, term)
-                safe = view.size if file is not None and file.kind is FileKind.BASE else 0
+                safe = view.size if file is not None and file.is_whole else 0
                 _Increment(report, verify, listener).read(EntryReader(view.data, path, start, index, term, safe))
     except DiskError as error:
         what = f"{error.reason}, and the manifest names this file" if file is not None else error.reason

@@ -81,6 +81,12 @@ class ManifestFile:
     sequence: int
     kind: FileKind
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has had its name only since it was whole and safe, so that its end cannot be torn: a base, unless
+        redis-server before version 7 has appended to it."""
+        return self.kind is FileKind.BASE and ".base." in self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:

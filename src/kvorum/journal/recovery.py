@@ -163,8 +163,7 @@ class Recovery:
     def _read_from(self, start: int) -> None:
         """The rest of the file is commands."""
         assert self._view is not None
-        # A base has its name only after it is safe; of an increment, ``_damaged`` finds out.
-        safe = self._view.size if self._files[0].kind is FileKind.BASE else 0
+        safe = self._view.size if self._files[0].is_whole else 0  # else ``_damaged`` finds out
         self._entries = EntryReader(self._view.data, self._path(self._files[0]), start, self.index, self.term, safe)
 
     def _read_rdb(self) -> None:

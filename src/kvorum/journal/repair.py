@@ -51,7 +51,7 @@ def plan_cuts(disk: Disk, report: LogReport) -> list[Cut]:
 def _plan(disk: Disk, first: FileReport, later: list[FileReport]) -> list[Cut]:
     problem = first.problem
     assert problem is not None
-    if first.kind == "base" or first.is_rdb or problem.offset < 0:
+    if problem.offset < 0 or ((first.kind == "base" or first.is_rdb) and not problem.torn):
         raise CannotRepairError(f"{problem}")
     behind = [_cut(disk, one.path, 0) for one in later if one.problem is None or one.problem.offset >= 0]
     for one in later:

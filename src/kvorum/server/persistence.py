@@ -20,6 +20,7 @@ from kvorum.journal.manifest import Manifest, ManifestError, read_manifest
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.file_reader import FileReader
 from kvorum.journal.recovery import STEP_BYTES, Recovery, RecoveryError, Resume
+from kvorum.journal.single_file import take_over
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_IGNORE
 from kvorum.resp.parser import Parser, Scratch
 from kvorum.resp.writer import Writer
@@ -85,6 +86,7 @@ class Persistence:
                 await self._load_snapshot(posixpath.join(config.dir, config.dbfilename))
                 return
             self.owned = DataDirectory.open(self.disk, directory, config.node_id)
+            self._take_over_single_file(posixpath.join(config.dir, config.appendfilename), directory)
             recovery = Recovery(
                 self.disk, directory, config.appendfilename, self.context.keyspace, self._apply,
                 load_truncated=config.aof_load_truncated,
@@ -109,6 +111,13 @@ class Persistence:
             self.context.keyspace.expiry_mode = EXPIRY_DELETE
             if not self.ending:
                 pipeline.gates &= ~LOADING
+
+    def _take_over_single_file(self, path: str, directory: str) -> None:
+        """What redis-server before version 7 has left becomes the base of the log."""
+        if take_over(self.disk, path, directory):
+            self.context.log.notice("single append-only file moved into the directory", file=path, directory=directory)
+        elif self.disk.exists(path):
+            self.context.log.warning("this file is not read: there is a log in the directory", file=path, directory=directory)
 
     async def _recover(self, recovery: Recovery) -> None:
         log = self.context.log
