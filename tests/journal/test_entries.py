@@ -181,6 +181,17 @@ def test_zeros_where_the_end_was_not_written_are_torn(twin: ModuleType, kept: in
     assert (records[1].offset, records[1].bytes_after) == (len(first), kept + 500)
 
 
+def test_a_line_whose_last_byte_would_stand_in_the_next_sector_may_be_torn(twin: ModuleType) -> None:
+    second = entry(2, command(b"SET", b"a", b"b"))
+    kept = second.index(b"\r\n", second.index(b"#")) + 1
+    for missing, kind in ((0, DamageKind.TORN), (1, DamageKind.HEADER)):
+        first = entry(1, command(b"SET", b"a", b"b" * 300))
+        first = entry(1, command(b"SET", b"a", b"b" * (300 + 512 - len(first) - kept - missing)))
+        assert len(first) + kept + missing == 512
+        damage = read(twin, first + second[:kept] + bytes(len(second) - kept))[-1]
+        assert (damage.kind, damage.offset) == (kind, len(first))
+
+
 def test_zeros_in_the_middle_are_damage(twin: ModuleType) -> None:
     first, second = entry(1, command(b"SET", b"a", b"b" * 500)), entry(2, command(b"SET", b"a", b"b"))
     damage = read(twin, first[:100] + bytes(100) + first[200:] + second)[-1]

@@ -376,7 +376,7 @@ class EntryReader:
         if reason == _INCOMPLETE:
             text = self.bytes_of(at, self.size)
             # A crash ends there only with a sector; else it is more likely that a byte was damaged.
-            only_end_missing = self.size == self.file_size - 1 and text.endswith(b"\r") and self.size % SECTOR_BYTES != 0
+            only_end_missing = self.size < self.file_size and text.endswith(b"\r") and self.size % SECTOR_BYTES != 0
             if not only_end_missing and any(beginning.fullmatch(text) for beginning in _BEGINNINGS):
                 return self._torn(start, "the file ends inside an annotation")
         return self._damaged(start, DamageKind.HEADER, "the line of an annotation does not end as it should")
