@@ -502,7 +502,7 @@ class Options:
     stop_writes_on_bgsave_error = Boolean(
         True, "Refuse writes while there are save points and the last snapshot failed."
     )
-    rdbcompression = Boolean(True, "Compress strings in the payloads of DUMP.")
+    rdbcompression = Boolean(True, "Compress strings in snapshots and in the payloads of DUMP.")
     rdbchecksum = Boolean(True, "Put a checksum into snapshots.", mutable=False)
     rdb_del_sync_files = Boolean(False, "Delete snapshots that only replication needed: none does.", effect=NONE)
     rdb_save_incremental_fsync = Boolean(True, "Force a snapshot to disk every 4 MB while it is written.")
