@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import mmap
 import struct
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -423,6 +425,30 @@ def test_errors_say_what_was_expected_and_where(twin: str, name: str) -> None:
         with pytest.raises(RdbError, match=message):
             reader.load_some()
     assert not reader.finished
+
+
+def test_a_reader_that_has_failed_holds_nothing_but_its_data(twin: str) -> None:
+    """So the view of a file can be closed when the reader is gone, without the help of the cyclic collector."""
+
+    class Caller:
+        pass
+
+    caller = Caller()
+    gone = weakref.ref(caller)
+
+    def fail(reader: Any, caller: Caller) -> None:
+        with pytest.raises(RdbError):
+            reader.load_some()
+
+    gc.disable()
+    try:
+        reader = READERS[twin].FileReader(b"REDIS0010\xff", new_keyspace())
+        for _ in range(2):
+            fail(reader, caller)
+        del caller
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_module_names() -> None:

@@ -20,6 +20,7 @@ for events or blocked clients: nobody can wait for anything while a file is load
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from kvorum.journal.rdb import EmptyValueError, RdbError, UnsupportedTypeError, file_format
@@ -95,13 +96,13 @@ class FileReader:
     def load_some(self, budget_bytes: int = 1 << 20) -> int:
         """Read about so many bytes more, at least one key; where it is then. ``RdbError``: the file is no good."""
         if self._broken is not None:
-            raise self._broken
+            raise copy(self._broken)
         mode = self.keyspace.expiry_mode
         self.keyspace.expiry_mode = EXPIRY_IGNORE
         try:
             self._load(self.position + budget_bytes)
         except BaseException as error:
-            self._broken = error
+            self._broken = copy(error)  # without its traceback, whose frames hold this reader and the view of the file
             raise
         finally:
             self.keyspace.expiry_mode = mode

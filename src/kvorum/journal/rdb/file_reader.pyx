@@ -1,5 +1,7 @@
 # cython: wraparound=False, cdivision=True
 """Reading an RDB file: see ``file_reader.py`` for the contract and the window."""
+from copy import copy
+
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -102,7 +104,7 @@ cdef class FileReader:
     def load_some(self, Py_ssize_t budget_bytes=1 << 20):
         cdef Keyspace keyspace = self.keyspace
         if self.broken is not None:
-            raise self.broken
+            raise copy(self.broken)
         self.first_clock = (
             lfu_clock(LFU_INITIAL, keyspace.now_ms) if keyspace.lfu else lru_clock(keyspace.now_ms)
         )
@@ -113,7 +115,7 @@ cdef class FileReader:
                 self.empty_window()     # what is wrong with keys before it comes first
                 raise
         except BaseException as error:
-            self.broken = error
+            self.broken = copy(error)   # without its traceback, whose frames hold this reader and the view of the file
             raise
         return self.reader.position
 
