@@ -50,11 +50,12 @@ class Client:
             writer.close()
 
 
-def converse(directory: Path, disk: RealDisk, conversation: Any, **options: object) -> None:
+def converse(directory: Path, disk: RealDisk, conversation: Any, **options: Any) -> None:
     """Run a conversation with a server; one that hangs fails."""
 
     async def all_of_it() -> None:
-        server = AsyncServer(dir=str(directory), save="", **{"appendonly": True, "appendfsync": "always", **options})
+        settings: dict[str, Any] = {"appendonly": True, "appendfsync": "always", **options}
+        server = AsyncServer(dir=str(directory), save="", **settings)
         server.persistence.disk = disk
         await server.start()
         client = Client(server)

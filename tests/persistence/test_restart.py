@@ -180,7 +180,9 @@ def test_a_single_file_of_older_redis_servers_is_taken_over(
         client = connect(theirs, single_connection_client=True)
         fill(client)
         client.bgrewriteaof()
-        while client.info("persistence")["aof_rewrite_in_progress"] or client.info("persistence")["aof_rewrite_scheduled"]:
+        while (
+            client.info("persistence")["aof_rewrite_in_progress"] or client.info("persistence")["aof_rewrite_scheduled"]
+        ):
             pass
         client.set("after", "the base")
     log = tmp_path / "made/appendonlydir"

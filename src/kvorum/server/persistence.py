@@ -117,7 +117,9 @@ class Persistence:
         if take_over(self.disk, path, directory):
             self.context.log.notice("single append-only file moved into the directory", file=path, directory=directory)
         elif self.disk.exists(path):
-            self.context.log.warning("this file is not read: there is a log in the directory", file=path, directory=directory)
+            self.context.log.warning(
+                "this file is not read: there is a log in the directory", file=path, directory=directory
+            )
 
     async def _recover(self, recovery: Recovery) -> None:
         log = self.context.log
