@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from kvorum.session.context import ServerContext
 
 IDLE_SLICE_NS = 1_000_000
-BUSY_SHARE = 5  # a slice takes one of so many parts of the time since the one before, while clients are served
+BUSY_SHARE = 6  # a slice takes one of so many parts of the time since the one before, while clients are served
 LEAST_SLICE_NS = 50_000
-MOST_SLICE_NS = 500_000
+MOST_SLICE_NS = 150_000
 STEP_WORK = 100  # elements between two looks at the clock: some ten microseconds
 BLOCK_BYTES = 1 << 15  # are summed up and handed on at once
 DISK_WAIT_S = 0.002  # between two looks at the thread
