@@ -13,6 +13,7 @@ import pytest
 from kvorum.journal.disk import Buffer, DiskError, DiskFile, NoSpaceError, RealDisk
 from kvorum.journal.journal import Journal
 from kvorum.journal.manifest import Manifest
+from kvorum.keyspace.events import MODIFICATIONS
 from kvorum.server.server import AsyncServer
 
 BATCH = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n"
@@ -143,3 +144,17 @@ def test_the_end_tells_what_is_lost(tmp_path: Path, capsys: pytest.CaptureFixtur
     converse(tmp_path, disk, conversation, appendfsync="everysec")
     output = capsys.readouterr()
     assert "the last writes are not in the append-only file" in output.out + output.err
+
+
+def test_what_cannot_be_logged_ends_the_server(tmp_path: Path) -> None:
+    """As when there is no memory for the effects of a command that was executed: log and memory differ from then on."""
+
+    async def conversation(server: AsyncServer, client: Client) -> None:
+        keyspace = server.context.keyspace
+        keyspace.on_modified = lambda _database, _key, session: session.call.propagate(1)
+        keyspace.observed |= MODIFICATIONS
+        assert await client.ask(b"SET k v\r\n") == b""
+        await server.stopped()
+        assert server.exit_status == 1
+
+    converse(tmp_path, RealDisk(), conversation)

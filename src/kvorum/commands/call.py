@@ -144,8 +144,13 @@ class Call:
         group = self.effects
         if self.dirty and not self.rewritten:
             group = [*group, (self.db.index, list(self.argv))]
-        effects.finish_group(group)
-        self.forget()
+        try:
+            effects.finish_group(group)
+        except BaseException:
+            self.server.request_shutdown(status=1)  # the log is right, what is in memory is not in it
+            raise
+        finally:
+            self.forget()
 
     def forget(self) -> None:
         """Forget the effects that were noted."""

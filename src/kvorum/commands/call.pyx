@@ -128,6 +128,7 @@ cdef class Call:
         except BaseException:
             effects.undo(mark)
             self.forget()
+            self.server.request_shutdown(status=1)      # the log is right, what is in memory is not in it
             raise
 
     cdef int log(self, Effects effects) except -1:
