@@ -227,6 +227,11 @@ def unknown_command(request: Sequence[bytes]) -> bytes:
     return b"ERR unknown command '" + shown(request[0])[:QUOTED_BYTES] + b"', with args beginning with: " + quoted
 
 
+def not_of_a_log(name: bytes) -> bytes:
+    """``name``: of the command, in lower case."""
+    return b"ERR '%b' is no command that changes data at once, as those of a log do" % name
+
+
 def unknown_subcommand(container: bytes, word: bytes) -> bytes:
     """``container``: the name as the client wrote it."""
     return b"ERR unknown subcommand '" + shown(word)[:QUOTED_BYTES] + b"'. Try " + shown(container).upper() + b" HELP."

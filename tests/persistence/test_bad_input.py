@@ -7,6 +7,7 @@ and no entry may be left out, whichever byte is changed.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 import redis
 
+from kvorum.errors import StartupError
 from kvorum.journal.directory import LOCK_FILE, NODE_FILE, format_node
 from kvorum.journal.disk import Disk, RealDisk
 from kvorum.journal.entries import annotation, durable, select
@@ -268,6 +270,24 @@ def test_an_increment_that_a_manifest_without_checksum_leaves_out_is_missed(writ
     assert loaded.state is None
     must_be_told(loaded, LAST)
     assert "follows entry" in loaded.error
+
+
+@pytest.mark.parametrize("line", ["SHUTDOWN", "SAVE", "CONFIG SET appendonly no", "BLPOP k 0", "SUBSCRIBE c", "GET k"])
+def test_a_command_that_no_log_has_is_refused(line: str, tmp_path: Path) -> None:
+    """Nothing of the server's own is done because it stands in a file."""
+    log = tmp_path / "appendonlydir"
+    log.mkdir()
+    (log / "appendonly.aof.manifest").write_bytes(b"file appendonly.aof.1.incr.aof seq 1 type i\n")
+    words = line.encode().split()
+    text = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+    (log / "appendonly.aof.1.incr.aof").write_bytes(text)
+
+    async def start() -> None:
+        async with AsyncServer(dir=str(tmp_path), appendonly=True):
+            pass
+
+    with pytest.raises(StartupError, match=r"incr\.aof, byte 0: .* is no command that changes data"):
+        asyncio.run(start())
 
 
 def test_an_entry_for_a_database_that_there_is_not_is_told(written: Files, loader: Loader) -> None:

@@ -68,6 +68,8 @@ READONLY = int(Flag.READONLY)
 NO_MULTI = int(Flag.NO_MULTI)
 WHILE_LOADING = int(Flag.LOADING)
 FAST = int(Flag.FAST)
+LOGGED = int(Flag.WRITE | Flag.MAY_REPLICATE)
+BLOCKING = int(Flag.BLOCKING)
 SKIP_SLOWLOG = int(Flag.SKIP_SLOWLOG)
 UNMONITORED = int(Flag.SKIP_MONITOR | Flag.ADMIN)
 
@@ -221,7 +223,7 @@ class Pipeline:
         """Execute every whole request that ``session.parser`` has, as a log says it: no checks, no effects, no replies.
 
         What stands in MULTI and EXEC is executed like the rest: it is one entry of the log anyway. Returns the number of
-        requests. ``CommandError``: a command is unknown, or fails; who wrote the log did not fail.
+        requests. ``CommandError``: a command is unknown, or fails, or is none that a log has; who wrote the log did not fail.
         """
         call = session.call
         reply = call.reply
@@ -234,6 +236,8 @@ class Pipeline:
             count += 1
             if command.name in (b"multi", b"exec"):
                 continue
+            if (not command.flags & LOGGED and command.name != b"select") or command.flags & BLOCKING:
+                raise CommandError(errors.not_of_a_log(command.name))
             call.command = command
             try:
                 if command.raw:
