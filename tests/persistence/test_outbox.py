@@ -339,6 +339,8 @@ sys.exit(main())
                 client.set("k", "w")
             assert client.get("k") == b"v"
             assert client.info("persistence")["aof_last_write_status"] == "err"
+            with pytest.raises(redis.ResponseError, match="Errors trying to SHUTDOWN"):
+                client.execute_command("SHUTDOWN")  # what the log keeps in memory would be lost
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             while client.info("persistence")["aof_last_write_status"] == "err":
                 pass

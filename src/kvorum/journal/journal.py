@@ -238,8 +238,6 @@ class Journal:
         self._delays = 0
         if self.failed is not None:
             raise self.failed  # what is kept will not become safe before ``retry``
-        if self.failed is not None:
-            raise self.failed  # what is not written never becomes safe
         self.flusher.wait(self.written)
         if self.broken is not None:
             raise self.broken

@@ -363,5 +363,8 @@ class Persistence:
     def close(self) -> None:
         """Make everything safe."""
         self.saving.close()
+        journal = self.journal
         self._end()
         self._release()
+        if journal is not None and journal.failed is not None:
+            self.context.request_shutdown(status=1)  # forced to end: what could not be written is lost

@@ -80,7 +80,7 @@ def _end(server: AsyncServer, number: signal.Signals) -> None:
         server.persistence.saving.save_at_the_end(ShutdownFlag.SAVE in flags, ShutdownFlag.NOSAVE in flags)
     except CommandError as error:
         if ShutdownFlag.FORCE not in flags:
-            server.context.log.warning("not shutting down: the snapshot failed", reason=error.message.decode())
+            server.context.log.warning("not shutting down: the data cannot be written", reason=error.message.decode())
             return
     server.request_shutdown()
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kvorum import errors
 from kvorum.errors import CommandError
 from kvorum.journal.disk import Disk, DiskError
 from kvorum.journal.journal import BaseChange, Journal
@@ -528,10 +529,14 @@ class Saving:
         """The server is about to end: write a snapshot if that is asked for, or if there are save points; but never of half the
         data, while they are being read. A log that was switched on gets its base: else there would be nothing on disk.
 
-        :raises CommandError: that cannot be written.
+        :raises CommandError: that cannot be written, or the log cannot: what it still keeps in memory would be lost.
         """
         if self.context.loading:
             return
+        journal = self._journal()
+        if journal is not None and not journal.retry():
+            self.context.log.warning("the append-only file cannot be written", reason=str(journal.failed))
+            raise CommandError(errors.SHUTDOWN_FAILED)
         self._name_the_log()
         if never or not (always or self.context.config.save):
             return
