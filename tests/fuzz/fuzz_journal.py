@@ -67,7 +67,7 @@ def check_entries(text: bytes) -> None:
             at = record.end
     if records and isinstance(records[-1], Damage):
         if records[-1].torn:
-            rest = list(compiled.read_records(text[: records[-1].offset], "f"))
+            rest: list[Any] = list(compiled.read_records(text[: records[-1].offset], "f"))
             # Behind commands of redis-server a SELECT counts as one of them, and is torn when it is the last.
             assert rest == records[:-1] or (rest[-1].torn and b"SELECT" in text[rest[-1].offset : records[-1].offset])
         safe = list(compiled.read_records(text, "f", durable_offset=len(text)))
