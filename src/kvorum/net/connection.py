@@ -136,8 +136,12 @@ class Connection(asyncio.Protocol):
             self.close()
         self.count_memory()
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
+        if self.waiting.marks and not self.closed:
+            self.session.closing = True  # it has said all; what it said is answered when the log is safe
+            return True
         self.close()
+        return False
 
     def pause_writing(self) -> None:
         self.wants_write = True
@@ -296,6 +300,7 @@ class Connection(asyncio.Protocol):
         self.writer.rewind(allowed)
         for _ in range(self.waiting.give_up()):
             self.writer.error(message)
+        self.hold(0, 0)  # the errors wait for nothing
         self.mark_dirty()
 
     def check_output_limit(self) -> None:
@@ -323,8 +328,11 @@ class Connection(asyncio.Protocol):
 
     # What sessions and commands call
 
-    def resume(self) -> None:
-        """Go on with a session that was held; also after the asyncio loop has gone to sleep."""
+    def resume(self, replies: int = 0) -> None:
+        """Go on with a session that was held; also after the asyncio loop has gone to sleep. ``replies``: so many were
+        written to it just now."""
+        if replies and self.reactor.context.outbox.holding:
+            self.hold(replies)
         self.mark_pending()
 
     def written(self) -> None:
@@ -336,7 +344,9 @@ class Connection(asyncio.Protocol):
     def close_soon(self) -> None:
         """Close after what is going on now, without waiting for pending replies."""
         self.session.closing = True
+        self.taken_bytes += self.writer.pending
         self.writer.consume(self.writer.pending)
+        self.waiting.give_up()
         self.unsent = memoryview(b"")
         self.mark_dirty()
 

@@ -91,6 +91,10 @@ cdef class Connection(Watched):
             if count == 0 and self.pending:
                 self.parser.settle()            # it has said all; what it said is still to be answered
                 return 0
+            if count == 0 and self.held and not self.session.closing:
+                self.session.closing = True     # the same: its replies wait for the log
+                self.reactor.watch(self, EPOLL_CTL_MOD, EPOLLOUT if self.wants_write else 0)
+                return 0
             self.close()
             return 0
         self.reactor.reads += 1
@@ -185,7 +189,8 @@ cdef class Connection(Watched):
         return found
 
     cdef int mark_dirty(self) except -1:
-        if not self.dirty and not self.wants_write and not self.closed:
+        # With replies that wait, what others write to who does not read is to be noted at the end of the turn, too.
+        if not self.dirty and not self.closed and (not self.wants_write or self.reactor.outbox.holding):
             self.dirty = True
             self.reactor.dirty.append(self)
         return 0
@@ -195,8 +200,11 @@ cdef class Connection(Watched):
             self.pending = True
             self.reactor.pending.append(self)
 
-    def resume(self):
-        """Go on with a session that was held; also after the asyncio loop has gone to sleep."""
+    def resume(self, int replies=0):
+        """Go on with a session that was held; also after the asyncio loop has gone to sleep. ``replies``: so many were
+        written to it just now."""
+        if replies and self.reactor.outbox.holding:
+            self.hold(self.reactor.log_end(), replies)
         self.mark_pending()
         self.reactor.wake()
 
@@ -213,7 +221,10 @@ cdef class Connection(Watched):
     def close_soon(self):
         """Close after what is going on now, without waiting for pending replies."""
         self.session.closing = True
+        self.sent_bytes += self.writer.pending
         self.writer.consume(self.writer.pending)
+        if self.waiting is not None:
+            self.waiting.give_up()
         if not self.dirty and not self.closed:  # also a client that never reads, for which mark_dirty waits
             self.dirty = True
             self.reactor.dirty.append(self)
@@ -267,7 +278,7 @@ cdef class Connection(Watched):
         else:
             if self.wants_write:
                 self.wants_write = False
-                self.reactor.watch(self, EPOLL_CTL_MOD, EPOLLIN)
+                self.reactor.watch(self, EPOLL_CTL_MOD, 0 if self.session.closing else EPOLLIN)
             if self.writer.pending == 0:
                 self.over_soft_since_ns = 0
                 if self.session.closing:
@@ -302,6 +313,7 @@ cdef class Connection(Watched):
         while replies > 0:
             self.writer.error(message)
             replies -= 1
+        self.hold(0, 0)                         # the errors wait for nothing
         self.mark_dirty()
         return 0
 

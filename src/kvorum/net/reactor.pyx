@@ -297,7 +297,7 @@ cdef class Reactor:
         ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
         if self.gathering_ns:
             ready = self.make_safe(ready)
-        if ready == 0 and wait_ms != 0 and not self.dirty:
+        if ready == 0 and wait_ms != 0 and not self.dirty and not self.pending:
             with nogil:
                 if self.pipelined:
                     spin(GATHER_NS)
@@ -314,7 +314,7 @@ cdef class Reactor:
             flags = self.events[index].events
             if watched.kind == CONNECTION:
                 try:
-                    if flags & EPOLLOUT and not (<Connection>watched).closed:
+                    if flags & EPOLLOUT and not (<Connection>watched).closed and not (<Connection>watched).dirty:
                         (<Connection>watched).flush()
                     if flags & (EPOLLIN | EPOLLERR | EPOLLHUP) and not (<Connection>watched).closed:
                         (<Connection>watched).read()

@@ -152,7 +152,7 @@ class BlockedClients:
         session.held_by = None
         if session.gates & (REPLY_SKIP | REPLY_OFF):
             self.server.pipeline.drop_reply(session)
-        session.connection.resume()
+        session.connection.resume(1)
 
     def _remove(self, blocked: Blocked) -> None:
         blocked.waiting = False
