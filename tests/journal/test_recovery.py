@@ -114,6 +114,22 @@ def test_the_first_entry_must_follow_the_base() -> None:
         recover(disk_with(entry(2)))
 
 
+def test_what_expires_in_the_base_is_read_because_the_log_may_prolong_it() -> None:
+    text = b"REDIS0010\xfe\x00\xfc" + (1000).to_bytes(8, "little") + b"\x00\x01k\x01v\xff" + bytes(8)
+    base = ManifestFile(f"{FILENAME}.1.base.rdb", 1, FileKind.BASE)
+    manifest = format_manifest(Manifest(base))
+    disk = FakeDisk(("/", "/data", PLACE), {f"{PLACE}/{base.name}": text, f"{PLACE}/{FILENAME}.manifest": manifest})
+    keyspace = Keyspace(16)
+    keyspace.now_ms = 2000
+    recovery = Recovery(disk, PLACE, FILENAME, keyspace, lambda database, commands: None)
+    try:
+        while not recovery.finished:
+            recovery.step()
+    finally:
+        recovery.close()
+    assert (recovery.keys_loaded, len(keyspace.databases[0])) == (1, 1)
+
+
 def test_without_a_manifest_only_the_beginning_of_a_first_start_may_be_there() -> None:
     assert recover(disk_with(b"", manifest=False))[0].manifest is None
     for increments in ((TWO,), (b"", b"")):
