@@ -389,6 +389,29 @@ def test_loadaof_reads_the_log(policy: str, tmp_path: Path, start_kvorum: Start,
     assert digest(connect(start_kvorum(*LOG, directory=tmp_path))) == after
 
 
+def test_a_log_that_has_no_base_yet_is_not_loaded(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    client = connect(start_kvorum("--appendonly", "no", *DEBUG, directory=tmp_path))
+    fill(client)
+    keys = client.dbsize()
+    both = client.pipeline(transaction=False)
+    both.execute_command("CONFIG", "SET", "appendonly", "yes")
+    both.execute_command("DEBUG", "LOADAOF")
+    both.execute(raise_on_error=False)
+    assert client.dbsize() == keys
+
+
+def test_what_waits_is_not_forgotten_when_the_log_is_loaded(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    client = connect(start_kvorum(*LOG, *SLOWLY, directory=tmp_path))
+    fill(client)
+    client.bgrewriteaof()
+    wait(client, aof_rewrite_in_progress=1)
+    client.execute_command("BGSAVE", "SCHEDULE")
+    client.config_set("rdb-key-save-delay", 0)
+    client.execute_command("DEBUG", "LOADAOF")
+    wait(client, rdb_saves=1, rdb_bgsave_in_progress=0)
+    assert (tmp_path / "dump.rdb").exists()
+
+
 def test_a_reload_of_another_snapshot_comes_into_the_log(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
     server = start_kvorum(*LOG, directory=tmp_path)
     client = connect(server, single_connection_client=True)

@@ -84,6 +84,8 @@ class Reloading:
             raise CommandError(errors.NO_APPEND_ONLY_FILE)
         context.effects.commit()
         self._saving.complete()
+        if not journal.named:  # it was just switched on: what is in memory is nowhere else
+            raise CommandError(errors.NO_APPEND_ONLY_FILE)
         with self._unseen():
             self._forget_everything()
             try:

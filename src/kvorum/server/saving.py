@@ -512,6 +512,8 @@ class Saving:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self.wanted:
+            self._next_at(0, self._take_next)
 
     def first_base(self, directory: str, filename: str) -> Manifest:
         """A log begins where there are keys already: write them as its base, before anything is promised."""
