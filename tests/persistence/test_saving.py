@@ -400,7 +400,9 @@ def test_a_log_that_has_no_base_yet_is_not_loaded(tmp_path: Path, start_kvorum: 
     assert client.dbsize() == keys
 
 
-def test_what_waits_is_not_forgotten_when_the_log_is_loaded(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+def test_what_waits_is_not_forgotten_when_the_log_is_loaded(
+    tmp_path: Path, start_kvorum: Start, connect: Connect
+) -> None:
     client = connect(start_kvorum(*LOG, *SLOWLY, directory=tmp_path))
     fill(client)
     client.bgrewriteaof()
