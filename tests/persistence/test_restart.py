@@ -340,6 +340,8 @@ def test_the_log_is_switched_off_and_on(tmp_path: Path, start_kvorum: Start, con
     assert client.info("persistence")["aof_enabled"] == 0
     client.config_set("appendonly", "yes")
     client.set("after", "3")
+    assert client.execute_command("WAITAOF", 1, 0, 0) == [1, 0]  # when the log has its base: a start finds it now
+    assert "base" in (tmp_path / MANIFEST).read_text()
     while client.info("persistence")["aof_rewrite_in_progress"]:
         client.incr("counter")
     counted = client.get("counter")

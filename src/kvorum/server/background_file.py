@@ -55,6 +55,8 @@ class BackgroundWork:
             self._work()
         except DiskError as error:
             self.error = error
+        except Exception as error:  # no memory, or a bug: whoever waits is to hear of it
+            self.error = DiskError("write to", "disk", 0, repr(error))
         self.done = True
 
     def join(self) -> None:
@@ -175,10 +177,10 @@ class BackgroundFile:
                 self._append(blocks)
             else:
                 self._complete()
-        except DiskError as error:
+        except Exception as error:  # also no memory, or a bug: whoever waits is to hear of it
+            # First, since who sees that it is done looks whether it went well.
+            self.error = error if isinstance(error, DiskError) else DiskError("write", self.temporary, 0, repr(error))
             self._remove()
-            self.error = error
-            self.done = True
 
     def _append(self, blocks: Sequence[bytes]) -> None:
         assert self._file is not None

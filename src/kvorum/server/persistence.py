@@ -217,6 +217,7 @@ class Persistence:
         journal.on_failure = self._write_failed
         journal.prompt = False  # the reactor asks, for all that it has executed until nothing is ready
         context.outbox.flusher = journal.flusher
+        context.outbox.named = named
         context.effects.journal = journal.write
         self.apply_policy(context.config)
 
@@ -343,6 +344,9 @@ class Persistence:
             self._next_fsync_ns = now_ns + NANOSECONDS
             journal.flush()
         journal.note_idle()
+        if journal.named and not self.context.outbox.named:
+            self.context.outbox.named = True
+            self._reactor.log_is_safe()
         if not journal.named and self.saving.writing is None and self.saving.rested(self.saving.compactions):
             self.saving.want(BASE)  # the log that was switched on still has none
         try:

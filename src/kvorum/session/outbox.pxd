@@ -15,6 +15,7 @@ cdef class Outbox:
     cdef public Effects effects
     cdef public Flusher flusher
     cdef long long requested
+    cdef public bint named
     cdef public bint holding
     cdef public long long safe
     cdef public long long everywhere
@@ -28,6 +29,8 @@ cdef class Outbox:
     cpdef long long needed(self, Call call, Command command, long long before) except -1
     @cython.locals(needed=cython.longlong, slot=cython.uint)
     cdef long long _needed_by(self, list found, Call call, Command command, long long before, long long position) except -1
+    @cython.locals(slot=cython.uint)
+    cpdef note_removed(self, long long position)
     cpdef bint settle(self) except -1
     cpdef bint wants_flush(self) noexcept
     cpdef bint flush(self) except -1

@@ -39,6 +39,7 @@ class Outbox:
         self.effects = effects
         self.flusher: Flusher | Any = None
         self.requested = 0
+        self.named = True  # whether a start would find the log: not before one that was switched on has its base
         self.holding = False
         self.safe = 0
         self.everywhere = 0
@@ -112,7 +113,8 @@ class Outbox:
     def note_removed(self, position: int) -> None:
         """Keys expired or were evicted, and ``position`` is behind their deletion."""
         for key in self.effects.removed_keys or ():
-            self.slots[key_slot(key)] = position
+            slot = key_slot(key)
+            self.slots[slot] = position
         self.effects.removed_keys = []
 
     def settle(self) -> bool:
@@ -143,7 +145,7 @@ class Outbox:
 
     def is_safe(self, position: int) -> bool:
         """Whether the log is on disk up to a position."""
-        return self.flusher is not None and bool(self.flusher.safe >= position)
+        return self.named and self.flusher is not None and bool(self.flusher.safe >= position)
 
     def _tell(self) -> None:
         waiting, self.waiting = self.waiting, []
