@@ -1,12 +1,12 @@
 # Every target does its own set-up: all that is needed is Python 3.11 or newer, a C compiler and make.
-# PYTHON names the Python to build with; ARGS, PARTS, QUICK and FUZZ_SECONDS are passed on as `make help` says.
+# PYTHON names the Python to build with; ARGS, PARTS, QUICK, KILLS and FUZZ_SECONDS are passed on as `make help` says.
 
 PYTHON ?= $(shell command -v python3 || command -v python)
 VENV := .venv/bin
 DEVELOP := $(PYTHON) tools/develop.py
 
 .DEFAULT_GOAL := help
-.PHONY: build run test lint format bench judges fuzz clean distclean help python
+.PHONY: build run test lint format bench judges crash fuzz clean distclean help python
 
 build: python  ## compile everything and install kvorum into .venv
 	@$(DEVELOP) build
@@ -37,6 +37,10 @@ bench: python  ## measure beside redis-server; QUICK=1 for two minutes, PARTS=pi
 judges: python  ## run outside test suites whose checkouts REDIS_SUITE, REDIS_PY_SUITE and TAIR_SUITE name
 	@$(DEVELOP) dev
 	@$(VENV)/python tools/judge.py $(ARGS)
+
+crash: python  ## kill a server under load 200 times and see that nothing acknowledged is lost; KILLS=1000 for more
+	@$(DEVELOP) dev
+	@CRASH_KILLS=$(or $(KILLS),200) $(VENV)/python -m pytest tests/persistence/test_kills.py $(ARGS)
 
 fuzz: python  ## feed random input to the parsers; FUZZ_SECONDS=600 for each instead of 60
 	@$(DEVELOP) fuzz

@@ -27,7 +27,7 @@ COMPILED_PACKAGES = ("commands",)
 # Programs of their own (`python -m`), which an extension module cannot be.
 PROGRAMS = ("commands/document",)
 # Where there is no epoll their plain twins serve.
-NEED_EPOLL = ("net/reactor",)
+NEED_EPOLL = ("net/connection", "net/reactor", "net/watched")
 # No debug information: it doubles the time of the C compiler. Symbols for profilers stay.
 COMPILE_FLAGS = ["-O2", "-g0", "-fno-strict-aliasing", "-fwrapv", "-fvisibility=hidden", "-Wno-unused-function"]
 DIRECTIVES = {

@@ -15,6 +15,7 @@ from bench.contenders import Contender, Cores
 from bench.figures import Figure
 from bench.load import TESTS, LoadError
 from bench.parts import FULL, QUICK, Bench, Plan, growth, latency, memory, pipeline
+from bench.persistence import PERSISTENCE_TESTS, persistence
 from bench.resp import ReplyError
 from bench.types import TYPE_TESTS, types
 from kvorum.testing.process import StartError
@@ -27,6 +28,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "types": types,
     "memory": memory,
     "growth": growth,
+    "persistence": persistence,
 }
 
 
@@ -35,8 +37,8 @@ def arguments_from(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="Measures kvorum beside redis-server.")
     parser.add_argument("--quick", action="store_true", help="fewer tests, keys and rounds; leaves the README alone")
     parser.add_argument("--parts", type=some_of(PARTS), default=list(PARTS), help=f"some of {','.join(PARTS)}")
-    known = dict.fromkeys([*(test.name for test in TESTS), *TYPE_TESTS])
-    parser.add_argument("--tests", type=some_of(known), help="only these tests of the parts pipeline and types")
+    known = dict.fromkeys([*(test.name for test in TESTS), *TYPE_TESTS, *PERSISTENCE_TESTS])
+    parser.add_argument("--tests", type=some_of(known), help="only these tests of pipeline, types, persistence")
     parser.add_argument("--rounds", type=int, help="how often each server is measured")
     parser.add_argument("--seconds", type=float, help="about how long one measurement takes")
     parser.add_argument(
@@ -67,6 +69,7 @@ def plan_from(options: argparse.Namespace) -> Plan:
         "seconds": options.seconds,
         "tests": None if options.tests is None else frozenset(options.tests) & {test.name for test in TESTS},
         "type_tests": None if options.tests is None else frozenset(options.tests) & frozenset(TYPE_TESTS),
+        "persistence_tests": None if options.tests is None else frozenset(options.tests) & frozenset(PERSISTENCE_TESTS),
     }
     return dataclasses.replace(plan, **{name: value for name, value in changes.items() if value is not None})
 
@@ -92,7 +95,7 @@ def main(words: Sequence[str]) -> int:
         subject = stack.enter_context(contenders.subject(cores, programs, options.control))
         return subject, stack.enter_context(contenders.reference(cores, programs))
 
-    bench = Bench(plan, cores, programs, start, say)
+    bench = Bench(plan, cores, programs, start, say, control=options.control)
     busy = os.getloadavg()[0]
     if busy > BUSY_LOAD:
         bench.notes.append(

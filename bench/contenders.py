@@ -12,6 +12,8 @@ from bench.resp import Connection
 from kvorum.testing.kvorum_server import KvorumServer
 from kvorum.testing.redis_server import RedisPrograms, RedisServer
 
+# A server may have millions of keys to load, on a machine that is busy.
+START_LIMIT_S = 300.0
 SETTLE_STEP_S = 0.5
 SETTLE_LIMIT_S = 30.0
 
@@ -50,6 +52,11 @@ class Contender:
         return self._server.pid
 
     @property
+    def directory(self) -> Path:
+        """Where it works, and has its files if it was not told otherwise."""
+        return self._server.directory
+
+    @property
     def alive(self) -> bool:
         """Whether its process still runs."""
         return self._server.process.returncode is None
@@ -76,6 +83,10 @@ class Contender:
         """Resident memory, once it has stopped changing."""
         return settled(lambda: rss_bytes(self.pid))
 
+    def pss_bytes(self) -> int:
+        """What its process and the children that it forked take of the machine's memory."""
+        return pss_bytes(self.pid)
+
     def __enter__(self) -> Contender:
         self._server.start()
         return self
@@ -84,18 +95,25 @@ class Contender:
         self._server.stop()
 
 
-def subject(cores: Cores, programs: RedisPrograms, control: bool) -> Contender:
-    """kvorum; or a second redis-server, to see how different two equal servers seem."""
-    pinned = None if cores.server is None else [cores.server]
+def subject(cores: Cores, programs: RedisPrograms, control: bool, *options: str) -> Contender:
+    """kvorum; or a second redis-server, to see how different two equal servers seem. Without further options nothing
+    goes to the disk."""
     if control:
-        return Contender("redis (control)", RedisServer(programs=programs, cores=pinned))
-    return Contender("kvorum", KvorumServer("--enable-debug-command", "local", cores=pinned))
-
-
-def reference(cores: Cores, programs: RedisPrograms) -> Contender:
-    """redis-server."""
+        return Contender("redis (control)", redis_server(cores, programs, *options))
     pinned = None if cores.server is None else [cores.server]
-    return Contender("redis", RedisServer(programs=programs, cores=pinned))
+    options = ("--enable-debug-command", "local", *options)
+    return Contender("kvorum", KvorumServer(*options, cores=pinned, start_timeout_s=START_LIMIT_S))
+
+
+def reference(cores: Cores, programs: RedisPrograms, *options: str) -> Contender:
+    """redis-server. Without further options nothing goes to the disk."""
+    return Contender("redis", redis_server(cores, programs, *options))
+
+
+def redis_server(cores: Cores, programs: RedisPrograms, *options: str) -> RedisServer:
+    """One that is not started yet."""
+    pinned = None if cores.server is None else [cores.server]
+    return RedisServer(*options, programs=programs, cores=pinned, start_timeout_s=START_LIMIT_S)
 
 
 def cpu_ns(pid: int) -> int:
@@ -123,6 +141,35 @@ def rss_bytes(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     raise ValueError(f"no VmRSS of process {pid}")
+
+
+def pss_bytes(pid: int) -> int:
+    """What a process and the children that it forked take of the machine's memory: pages that several processes share
+    are divided among them, so that the sum has each page once."""
+    return sum(map(own_pss_bytes, (pid, *children(pid))))
+
+
+def own_pss_bytes(pid: int) -> int:
+    """The share of one process; 0 once it has ended."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:")), 0)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has started and that still run."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(fields[1]) == pid:
+                found.append(int(entry.name))
+    return found
 
 
 def settled(read: Callable[[], int]) -> int:

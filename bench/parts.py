@@ -37,6 +37,14 @@ class Plan:
     collections: int = 100_000
     """Of each kind, to measure what they cost."""
     subscribers: int = 100
+    persistence_tests: frozenset[str] | None = None
+    """Of the part ``persistence``; None: all."""
+    least_log_s: float = 2.0
+    """Of a run that writes a log, so that it has the fsync of each second in it."""
+    quiet_s: float = 5.0
+    """Of latency without a snapshot, and at least as much with one."""
+    elements: int = MILLION
+    """Of collections that are loaded."""
 
 
 FULL = Plan(
@@ -53,6 +61,8 @@ QUICK = Plan(
     memory_keys=MILLION // 2,
     growth_keys=MILLION,
     collections=20_000,
+    quiet_s=2.0,
+    elements=MILLION // 4,
 )
 
 
@@ -66,6 +76,8 @@ class Bench:
     start: Callable[[ExitStack], tuple[Contender, Contender]]
     say: Callable[[str], None]
     notes: list[str] = field(default_factory=list)
+    control: bool = False
+    """Whether redis-server stands for kvorum too."""
 
 
 @dataclass(slots=True)

@@ -27,9 +27,12 @@ TITLES = {
     "collections": "Resident memory per collection, key included",
     "memory": "Resident memory: 16-byte keys, 32-byte values",
     "growth": "A growing and a big keyspace",
+    "durability": "SET with a log on disk, 50 connections (P: requests per round trip)",
+    "snapshots": "GET and SET of 50 connections while all keys are written to disk",
+    "loading": "Keys or elements per second from the start of the process to the first reply",
 }
 # What stands in the README in one sentence only; ``docs/bench.md`` has it all.
-IN_SHORT = ("types", "collections")
+IN_SHORT = ("types", "collections", "durability", "snapshots", "loading")
 # The column of ``cells`` with the capacity ratio.
 CAPACITY = 6
 CAPACITY_SENTENCE = (
@@ -62,8 +65,8 @@ class Setting:
         pinned = "the server pinned to one core and the client to another" if self.pinned else "nothing pinned to cores"
         return (
             f"{self.begun[:10]}, {self.cpu}, {self.cores} cores, {self.system}, Python {self.python}; {pinned}, "
-            f"persistence off. Medians of {self.rounds} interleaved rounds of {self.seconds:g} s; in brackets, between "
-            "which values the rounds lie."
+            f"persistence off where nothing else is said. Medians of {self.rounds} interleaved rounds of {self.seconds:g} s "
+            "(of three where a round takes long); in brackets, between which values the rounds lie."
         )
 
 
@@ -145,7 +148,7 @@ def client_cell(client: Client) -> str:
 
 def sample_cell(sample: Sample, unit: str) -> str:
     """The median with its unit; the unit of rates and ratios goes without saying."""
-    return number(sample.median) + ("" if unit in ("requests/s", "ratio") else f" {unit.split('/')[0]}")
+    return number(sample.median) + ("" if unit in ("requests/s", "per s", "ratio") else f" {unit.split('/')[0]}")
 
 
 def parts_of(figures: Sequence[Figure]) -> list[tuple[str, list[Figure]]]:
@@ -216,11 +219,17 @@ def in_short(figures: Sequence[Figure]) -> list[str]:
     for part, members in parts_of([figure for figure in figures if figure.part in IN_SHORT]):
         judged = [figure for figure in members if figure.verdict is not None]
         good = [figure for figure in judged if figure.verdict is not Verdict.MISSED]
-        ratios = sorted(figure.ratio.value for figure in judged if figure.ratio is not None)
+        ratios = sorted(value for figure in judged if (value := judged_value(figure)) is not None)
         if ratios:
             told = f"{len(good)} of {len(judged)} goals reached, ratios {ratios[0]:.2f} to {ratios[-1]:.2f}"
             lines += [f"**{TITLES[part]}**: {told}; [docs/bench.md](docs/bench.md) has each.", ""]
     return lines
+
+
+def judged_value(figure: Figure) -> float | None:
+    """What the goal speaks of: a figure of kvorum's own, or the ratio; None where there is neither."""
+    compared = figure.ratio
+    return figure.judged if figure.judged is not None or compared is None else compared.value
 
 
 def for_readme(figures: Sequence[Figure], where: Setting, notes: Sequence[str], picture: str | None) -> str:

@@ -57,6 +57,7 @@ BUNDLES = {
         ),
     ),
     "tcl": Bundle(packages=("tcl8.6", "libtcl8.6"), programs=("usr/bin/tclsh8.6",)),
+    "strace": Bundle(packages=("strace",), programs=("usr/bin/strace",)),
     "pip": Bundle(packages=("python3-pip-whl",), programs=()),
 }
 

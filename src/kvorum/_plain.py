@@ -19,8 +19,8 @@ from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder,
 from types import ModuleType
 
 PACKAGE = "kvorum"
-# The reactor's plain twin, on asyncio's own transports, serves where there is no epoll.
-NEED_EPOLL = frozenset({"kvorum.net.reactor"})
+# The plain twins, on asyncio's own transports, serve where there is no epoll.
+NEED_EPOLL = frozenset({"kvorum.net.connection", "kvorum.net.reactor"})
 
 
 class PlainFinder(MetaPathFinder):

@@ -227,6 +227,11 @@ def unknown_command(request: Sequence[bytes]) -> bytes:
     return b"ERR unknown command '" + shown(request[0])[:QUOTED_BYTES] + b"', with args beginning with: " + quoted
 
 
+def not_of_a_log(name: bytes) -> bytes:
+    """``name``: of the command, in lower case."""
+    return b"ERR '%b' is no command that changes data at once, as those of a log do" % name
+
+
 def unknown_subcommand(container: bytes, word: bytes) -> bytes:
     """``container``: the name as the client wrote it."""
     return b"ERR unknown subcommand '" + shown(word)[:QUOTED_BYTES] + b"'. Try " + shown(container).upper() + b" HELP."
@@ -250,7 +255,14 @@ CLIENT_ID_NOT_POSITIVE = b"ERR client-id should be greater than 0"
 BAD_PAUSE_MODE = b"ERR CLIENT PAUSE mode must be WRITE or ALL"
 BAD_UNBLOCK_REASON = b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
 # The journal
+OUTCOME_UNKNOWN = b"UNKNOWN whether this is on disk and will last: "
 JOURNAL_NOT_WRITTEN = b"MISCONF Errors writing to the AOF file: "
+SNAPSHOT_NOT_WRITTEN = (
+    b"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may"
+    b" modify the data set are disabled, because this instance is configured to report errors during writes if RDB"
+    b" snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB"
+    b" error."
+)
 
 SAVE_IN_PROGRESS = b"ERR Background save already in progress"
 REWRITE_IN_PROGRESS = b"ERR Background append only file rewriting already in progress"
@@ -329,8 +341,10 @@ NOT_AN_SDS = b"ERR Not an sds encoded string."
 NOT_A_LISTPACK = b"ERR Not a listpack encoded object."
 NOT_A_QUICKLIST = b"ERR Not a quicklist encoded object."
 PACKED_THRESHOLD = b"ERR argument must be a memory value bigger than 1 and smaller than 4gb"
+RELOAD_FAILED = b"ERR Error trying to load the RDB dump"
+LOG_IN_TRANSACTION = b"ERR DEBUG LOADAOF cannot be executed inside a transaction"
 RELOAD_OPTIONS = b"ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."
-NO_PERSISTENCE = b"ERR There is no data on disk: this server does not persist yet"
+NO_PERSISTENCE = b"ERR There is no data on disk: this server was given no directory"
 NO_RESTART = b"ERR failed to restart the server. Check server logs."
 NO_CLIENT_EVICTION = b"ERR maxmemory-clients is disabled."
 NO_CLUSTER_LINKS = b"ERR Debug option only available for cluster mode enabled setup!"

@@ -101,6 +101,21 @@ def test_the_readme_tells_of_types_in_short() -> None:
     assert "| get | **1.35**" in text
 
 
+def test_what_has_a_goal_of_its_own_is_told_by_it() -> None:
+    itself = Figure(
+        "snapshots", "bgsave: p99 during over before", "ratio", Sample((1.2,)), Sample((2.4,)),
+        Goal(1.5, at_most=True), judged=1.2,
+    )  # fmt: skip
+    without = Figure("snapshots", "bgsave: duration", "s", Sample((3.0,)), Sample((4.0,)))
+    text = report.for_readme([*FIGURES, itself, without], WHERE, [], None)
+    assert "are written to disk**: 1 of 1 goals reached, ratios 1.20 to 1.20; [docs/bench.md]" in text
+    assert "duration" not in text
+    assert "| bgsave: p99 during over before | 1.2 | 2.4 | 0.50 | ≤ 1.5 itself | ✓ |" in report.markdown(
+        [itself], WHERE
+    )
+    assert report.judged_value(FIGURES[2]) is None
+
+
 def test_the_page_says_where_it_comes_from(tmp_path: Path) -> None:
     report.write_details("the tables", tmp_path / "bench.md")
     assert (tmp_path / "bench.md").read_text().startswith("# Measured beside redis-server\n\nWritten by `make bench`")

@@ -227,7 +227,7 @@ def test_reloading_changes_nothing(pair: Pair) -> None:
 
 
 def test_what_is_not_there_is_refused(pair: Pair) -> None:
-    for line in (b"DEBUG LOADAOF", b"DEBUG RELOAD NOSAVE", b"DEBUG RELOAD WHAT", b"DEBUG CONFIG-REWRITE-FORCE-ALL"):
+    for line in (b"DEBUG LOADAOF", b"DEBUG RELOAD WHAT", b"DEBUG CONFIG-REWRITE-FORCE-ALL"):
         assert pair.kvorum.ask(*line.split()).is_error
     assert pair.kvorum.ask(b"PING").value == b"PONG"
 

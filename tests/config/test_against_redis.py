@@ -33,11 +33,15 @@ from tests.config.examples import bad_values, good_value
 
 # Options that redis-server 7.0.15 lacks: those of 7.2, and our own.
 NOT_IN_REDIS = {
-    "cluster-announce-human-nodename", "cluster-ping-interval", "http-port", "locale-collate", "log-sampling",
-    "log-sampling-interval", "logdir", "set-max-listpack-entries", "set-max-listpack-value", "text-port",
+    "aof-segment-size", "cluster-announce-human-nodename", "cluster-ping-interval", "http-port", "locale-collate",
+    "log-sampling",
+    "log-sampling-interval", "logdir", "node-id", "set-max-listpack-entries", "set-max-listpack-value", "text-port",
 }  # fmt: skip
 # Defaults that differ on purpose.
-OTHER_DEFAULTS = {"save": "a single node persists by its log, not by snapshots"}
+OTHER_DEFAULTS = {
+    "save": "a single node persists by its log, not by snapshots",
+    "appendonly": "a server that is told nothing keeps what it is given",
+}
 # Values that the fixture gives to redis-server.
 GIVEN = {"port", "dir", "bind", "logfile", "pidfile", "unixsocket", "daemonize", "enable-protected-configs",
          "enable-debug-command", "save", "appendonly", "protected-mode", "loglevel"}  # fmt: skip

@@ -23,11 +23,14 @@ PATIENCE_S = 50
 Cli = Callable[..., str]
 
 
-def run_program(command: list[str], given: str = "", environment: dict[str, str] | None = None) -> str:
+def run_program(
+    command: list[str], given: str = "", environment: dict[str, str] | None = None, directory: Path | None = None
+) -> str:
     """What a program prints that must succeed, without the last end of line."""
     done = subprocess.run(
-        command, input=given, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-    )
+        command, input=given, env=environment, cwd=directory, capture_output=True, text=True, timeout=PATIENCE_S,
+        check=False,
+    )  # fmt: skip
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     assert done.stderr == ""
     return done.stdout.removesuffix("\n")

@@ -14,15 +14,16 @@ import atheris
 
 from kvorum.journal.rdb import RdbError, lzf
 from kvorum.journal.rdb import encoding as compiled
-from kvorum.journal.rdb import values as values_module
-from kvorum.journal.rdb import ziplist as ziplist_module
-from kvorum.journal.rdb import zipmap as zipmap_module
+from kvorum.journal.rdb import values as compiled_values
 from kvorum.testing.twins import load_plain
 from tests.journal.rdb.encodings import seal
-from tests.journal.rdb.forgery import VALID, judge
+from tests.journal.rdb.forgery import VALID, judge, outcome_of_value
 
 plain = load_plain("kvorum.journal.rdb.encoding")
 plain_lzf = load_plain("kvorum.journal.rdb.lzf")
+values_module = load_plain("kvorum.journal.rdb.values")
+ziplist_module = load_plain("kvorum.journal.rdb.ziplist")
+zipmap_module = load_plain("kvorum.journal.rdb.zipmap")
 METHODS = ("byte", "length", "string", "text_double", "binary_double")
 AS_IT_IS = 0xF0
 MOST_COMPRESSED_SIZE = 5000
@@ -48,18 +49,25 @@ def check_twins(choice: int, content: bytes) -> None:
     assert lzf.compress(content) == plain_lzf.compress(content)
 
 
+def check_value(payload: bytes) -> None:
+    judge(payload)
+    for strict in (True, False):
+        one, two = (outcome_of_value(module, payload, strict) for module in (compiled_values, values_module))
+        assert one == two, (one, two)
+
+
 def check(data: bytes) -> None:
     """One input."""
     if len(data) < 2:
         return
     choice, content = data[0], data[1:]
     if choice >= AS_IT_IS:
-        judge(seal(content))
+        check_value(seal(content))
         check_twins(choice, content)
         return
     original = VALID[choice % len(VALID)][:-10]
     at = content[0] % len(original)
-    judge(seal(original[:at] + content[1:] + original[at + len(content) - 1 :]))
+    check_value(seal(original[:at] + content[1:] + original[at + len(content) - 1 :]))
 
 
 def main() -> None:
@@ -75,6 +83,8 @@ def main() -> None:
     values_module.READERS.update(
         {kind: getattr(values_module, read.__name__) for kind, read in values_module.READERS.items()}
     )
+    values_module.ziplist_elements = ziplist_module.ziplist_elements  # type: ignore[attr-defined]
+    values_module.zipmap_elements = zipmap_module.zipmap_elements  # type: ignore[attr-defined]
     atheris.Setup(sys.argv, check)
     atheris.Fuzz()
 

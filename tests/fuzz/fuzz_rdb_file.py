@@ -13,8 +13,8 @@ from types import ModuleType
 import atheris
 
 from kvorum.journal.rdb import RdbError, file_format
-from kvorum.journal.rdb import values as values_module
 from kvorum.keyspace.table import Keyspace
+from kvorum.testing.twins import load_plain
 from tests.journal.rdb.files import READERS, Contents, digest, new_keyspace, put, read, write
 
 AS_IT_IS = 0x80
@@ -43,6 +43,7 @@ def valid_file() -> bytes:
 
 
 VALID = valid_file()
+values_module = load_plain("kvorum.journal.rdb.values")
 
 
 def outcome(data: bytes, twin: str, strict: bool, budget_bytes: int) -> tuple[str, bytes]:
@@ -95,6 +96,7 @@ def main() -> None:
     values_module.READERS.update(
         {kind: getattr(values_module, read.__name__) for kind, read in values_module.READERS.items()}
     )
+    READERS["plain"].read_value = values_module.read_value  # type: ignore[attr-defined]
     atheris.Setup(sys.argv, check)
     atheris.Fuzz()
 

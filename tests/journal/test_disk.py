@@ -233,22 +233,25 @@ def test_what_was_synced_stays_and_the_rest_may_be_torn() -> None:
     file = disk.open_append("/data/a")
     assert possible(disk, "/data/a") == {b"old"}
     disk.append(file, b"123")
-    assert possible(disk, "/data/a") == {b"old", b"old1", b"old12", b"old123"}
+    assert possible(disk, "/data/a") == {b"old", b"old\0\0\0", b"old1", b"old12", b"old123"}
     disk.append(file, b"45")
-    assert possible(disk, "/data/a") == {b"old", b"old123", b"old1234", b"old12345"}
+    zeros = {b"old\0\0\0\0\0", b"old123\0\0"}
+    assert possible(disk, "/data/a") == {b"old", b"old123", b"old1234", b"old12345"} | zeros
     disk.fdatasync(file)
     assert possible(disk, "/data/a") == {b"old12345"}
     disk.truncate(file, 1)
     assert possible(disk, "/data/a") == {b"old12345", b"o"}
     disk.append(file, b"x")
-    assert possible(disk, "/data/a") == {b"old12345", b"o", b"ox"}
+    assert possible(disk, "/data/a") == {b"old12345", b"o", b"o\0", b"ox"}
 
 
 def test_large_writes_are_torn_at_sectors() -> None:
     disk = FakeDisk(files={"/data/a": b"x" * 500})
     file = disk.open_append("/data/a")
     disk.append(file, b"y" * 1500)
-    sizes = {len(one) - 500 for one in possible(disk, "/data/a") if one is not None}
+    found = {one for one in possible(disk, "/data/a") if one is not None}
+    sizes = {len(one) - 500 for one in found if not one.endswith(b"\0")}
+    assert {len(one.rstrip(b"\0")) for one in found if one.endswith(b"\0")} == {500, 512, 1024, 1536}
     assert sizes == {0, 1, 12, 524, 1036, 1499, 1500}
 
 
@@ -273,7 +276,7 @@ def test_content_is_not_safe_because_its_name_is() -> None:
     disk.append(file, b"n")
     disk.rename("/data/new", "/data/a")
     disk.sync_directory("/data")
-    assert possible(disk, "/data/a") == {b"", b"n"}
+    assert possible(disk, "/data/a") == {b"", b"\0", b"n"}
 
 
 def test_a_directory_that_is_lost_takes_its_files_with_it() -> None:
@@ -300,7 +303,20 @@ def test_what_an_fsync_could_not_save_is_never_safe_again() -> None:
     with pytest.raises(DiskError, match="cannot fsync /data/a"):
         disk.fsync(file)
     disk.fsync(file)
-    assert possible(disk, "/data/a") == {b"", b"1"}
+    assert possible(disk, "/data/a") == {b"", b"\0", b"1"}
+    disk.truncate(file, 0)
+    disk.append(file, b"2")
+    disk.fsync(file)
+    assert possible(disk, "/data/a") == {b"2"}
+
+
+def test_an_fsync_covers_what_was_there_when_it_began() -> None:
+    disk = FakeDisk(files={"/data/a": b""})
+    file = disk.open_append("/data/a")
+    disk.append(file, b"1")
+    disk.while_syncing = lambda _: disk.append(file, b"2")
+    disk.fdatasync(file)
+    assert possible(disk, "/data/a") == {b"1", b"1\0", b"12"}
 
 
 def test_a_state_becomes_a_disk() -> None:
@@ -308,9 +324,9 @@ def test_a_state_becomes_a_disk() -> None:
     file = disk.create("/data/a")
     disk.append(file, b"12")
     states = list(disk.crash_states())
-    assert [state.after for state in states] == [0, 1, 1, 2, 2, 2, 2]
+    assert [state.after for state in states] == [0, 1, 1, 2, 2, 2, 2, 2]
     assert states[-1].disk().files == disk.files
-    assert len({state.key for state in states}) == 4
+    assert len({state.key for state in states}) == 5
     assert next(states[-1].disk().crash_states()).key == states[-1].key
     assert states == list(disk.crash_states()), "the same every time"
 

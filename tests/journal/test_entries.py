@@ -81,8 +81,10 @@ def test_reading_gives_what_was_written(twin: ModuleType) -> None:
     reader = twin.EntryReader(data, "some.aof")
     assert [reader.next() for _ in range(6)] == [twin.ENTRY] * 4 + [twin.END] * 2
     assert reader.body() == command(b"SADD", b"three", b"\r\n") + command(b"DEL", b"two")
-    assert reader.commands_in(reader.body_start, reader.end) == 2
-    assert reader.commands_in(reader.body_start, reader.end - 1) == -1
+    counts: dict[tuple[bytes, int], int] = {}
+    assert reader.tally(reader.body_start, reader.end, counts) == 2
+    assert counts == {(b"SADD", 3): 1, (b"DEL", 2): 1}
+    assert reader.tally(reader.body_start, reader.end - 1, {}) == -1
     assert (reader.durable_index, reader.durable_offset, reader.last_index, reader.last_term) == (7, 95, 10, 2)
     assert reader.damage is None
 
@@ -177,6 +179,17 @@ def test_zeros_where_the_end_was_not_written_are_torn(twin: ModuleType, kept: in
     assert isinstance(records[0], Entry)
     assert records[1].kind is DamageKind.TORN
     assert (records[1].offset, records[1].bytes_after) == (len(first), kept + 500)
+
+
+def test_a_line_whose_last_byte_would_stand_in_the_next_sector_may_be_torn(twin: ModuleType) -> None:
+    second = entry(2, command(b"SET", b"a", b"b"))
+    kept = second.index(b"\r\n", second.index(b"#")) + 1
+    for missing, kind in ((0, DamageKind.TORN), (1, DamageKind.HEADER)):
+        first = entry(1, command(b"SET", b"a", b"b" * 300))
+        first = entry(1, command(b"SET", b"a", b"b" * (300 + 512 - len(first) - kept - missing)))
+        assert len(first) + kept + missing == 512
+        damage = read(twin, first + second[:kept] + bytes(len(second) - kept))[-1]
+        assert (damage.kind, damage.offset) == (kind, len(first))
 
 
 def test_zeros_in_the_middle_are_damage(twin: ModuleType) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import kvorum.net.connection
 import kvorum.net.reactor
 import kvorum.server.server
 from kvorum import Server
@@ -33,7 +36,18 @@ def ipv6() -> None:
 def test_both_twins_are_tested(server: KvorumServer, twin: str) -> None:
     """The servers of this folder really are what they are called."""
     loaded = Path(f"/proc/{server.pid}/maps").read_text()
-    assert ("/kvorum/net/reactor." in loaded) == (twin == "compiled")
+    for module in ("connection", "reactor"):
+        assert (f"/kvorum/net/{module}." in loaded) == (twin == "compiled")
+
+
+@pytest.mark.parametrize("plain", ["0", "1"])
+@pytest.mark.parametrize("module", ["connection", "reactor"])
+def test_either_module_may_be_imported_first(module: str, plain: str) -> None:
+    """They use each other."""
+    program = f"import kvorum.net.{module} as module; print(module.{module.title()}.__name__)"
+    environment = {**os.environ, "KVORUM_PLAIN": plain}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip().lower(), done.stderr) == (module, "")
 
 
 class TestIPv6:
@@ -87,9 +101,17 @@ class TestUnix:
 
 # In this process, so that the sockets can be looked at: the compiled reactor, and the plain one amid compiled parts, as
 # it serves where there is no epoll.
+def plain_reactor() -> type:
+    """The plain reactor with plain connections."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "kvorum.net.connection", load_plain("kvorum.net.connection"))
+        reactor: type = load_plain("kvorum.net.reactor").Reactor
+    return reactor
+
+
 REACTORS: dict[str, Callable[[], type]] = {
     "compiled": lambda: kvorum.net.reactor.Reactor,
-    "plain": lambda: load_plain("kvorum.net.reactor").Reactor,
+    "plain": plain_reactor,
 }
 
 
@@ -141,7 +163,7 @@ def test_both_reactors_offer_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         assert raw.ask(b"PING").value == b"PONG"
         reactor = server.server.reactor
         (connection,) = reactor.connections.values()
-        for plain, compiled in ((reactor, kvorum.net.reactor.Reactor), (connection, kvorum.net.reactor.Connection)):
+        for plain, compiled in ((reactor, kvorum.net.reactor.Reactor), (connection, kvorum.net.connection.Connection)):
             names = {name for name in dir(compiled) if not name.startswith("_")}
             assert {name for name in names if not hasattr(plain, name)} <= OWN_OF_THE_COMPILED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import subprocess
 from collections.abc import Callable
@@ -57,6 +58,62 @@ def digest(client: redis.Redis) -> bytes:
     return answer
 
 
+@pytest.mark.parametrize("appendonly", [False, True])
+def test_an_end_in_the_middle_of_loading_changes_nothing(appendonly: bool, tmp_path: Path) -> None:
+    """Even if a snapshot is wanted: it would be of half the data."""
+    with kvorum.Server(dir=str(tmp_path), appendonly=appendonly) as server, redis.Redis(port=server.port) as client:
+        for number in range(5):
+            client.set(f"big {number}", random.Random(number).randbytes(1 << 20))
+        client.save()
+    before = content(tmp_path)
+
+    async def end_early() -> None:
+        server = kvorum.AsyncServer(dir=str(tmp_path), appendonly=appendonly)
+        starting = asyncio.create_task(server.start())
+        while not server.persistence.loading_done_bytes:
+            await asyncio.sleep(0)
+        server.context.saving.save_at_the_end(always=True, never=False)
+        server.request_shutdown()
+        await starting
+        assert server.persistence.loading_done_bytes < server.persistence.loading_total_bytes
+        assert server.context.loading
+        await server.close()
+
+    asyncio.run(end_early())
+    assert content(tmp_path) == before
+
+
+def content(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("end", ["kill", "SHUTDOWN", "SHUTDOWN NOSAVE"])
+def test_an_end_while_the_log_is_being_switched_on(
+    end: str, tmp_path: Path, start_kvorum: Start, connect: Connect
+) -> None:
+    """A crash before its first base is written leaves what was there before, and an orderly end writes the base."""
+    without = ("--appendonly", "no", "--save", "", "--enable-debug-command", "yes")
+    server = start_kvorum(*without, directory=tmp_path)
+    client = connect(server)
+    client.mset({f"key {number}": number for number in range(300)})
+    client.save()
+    client.config_set("rdb-key-save-delay", 10_000_000)  # µs: longer than any test
+    client.config_set("appendonly", "yes")
+    client.set("later", "1")
+    while not client.info("persistence")["aof_current_rewrite_time_sec"] >= 0:
+        pass
+    client.set("last", "1")
+    if end == "kill":
+        server.process.kill()
+    else:
+        with pytest.raises(redis.ConnectionError):
+            client.execute_command(end)
+    server.stop()
+    again = connect(start_kvorum(*ALWAYS, directory=tmp_path))
+    assert again.dbsize() == (300 if end == "kill" else 302)
+    assert not (tmp_path / "appendonlydir/kvorum-unnamed").exists()
+
+
 @pytest.mark.parametrize("end", ["kill", "stop"])
 def test_nothing_acknowledged_is_lost(end: str, tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
     server = start_kvorum(*ALWAYS, directory=tmp_path)
@@ -107,6 +164,44 @@ def test_redis_tools_approve(
         path = redis_programs.server.with_name(program)
         checked = subprocess.run([path, tmp_path / file], capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("rest", [b"", b"*2\r\n$3\r\nDEL\r\n$6\r\nin vai"])
+@pytest.mark.parametrize("preamble", [False, True])
+def test_a_single_file_of_older_redis_servers_is_taken_over(
+    preamble: bool, rest: bytes, tmp_path: Path, start_kvorum: Start, connect: Connect, redis_programs: RedisPrograms
+) -> None:
+    """It begins as RDB or with commands, and its end may be torn: what redis-server 7 makes of it we make of it, too."""
+    (tmp_path / "made").mkdir()
+    with RedisServer(
+        "--appendonly", "yes", "--dir", str(tmp_path / "made"), "--enable-debug-command", "yes",
+        "--aof-use-rdb-preamble", "yes" if preamble else "no", programs=redis_programs,
+    ) as theirs:  # fmt: skip
+        client = connect(theirs, single_connection_client=True)
+        fill(client)
+        client.bgrewriteaof()
+        while (
+            client.info("persistence")["aof_rewrite_in_progress"] or client.info("persistence")["aof_rewrite_scheduled"]
+        ):
+            pass
+        client.set("after", "the base")
+    log = tmp_path / "made/appendonlydir"
+    names = [line.split()[1] for line in (log / "appendonly.aof.manifest").read_text().splitlines()]
+    single = b"".join((log / name).read_bytes() for name in names)
+    directories = [tmp_path / "ours", tmp_path / "theirs"]
+    for directory in directories:
+        directory.mkdir()
+        (directory / "appendonly.aof").write_bytes(single + rest)
+    with RedisServer(
+        "--appendonly", "yes", "--dir", str(directories[1]), "--enable-debug-command", "yes", programs=redis_programs
+    ) as theirs:
+        expected = digest(connect(theirs))
+    for _ in range(2):
+        server = start_kvorum(*ALWAYS, directory=directories[0])
+        assert digest(connect(server)) == expected
+        assert connect(server).get("after") == b"the base"
+        server.stop()
+    assert not (directories[0] / "appendonly.aof").exists()
 
 
 def test_snapshots(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
@@ -229,8 +324,48 @@ def test_waitaof(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
     client = connect(start_kvorum("--appendonly", "yes", "--appendfsync", "no", directory=tmp_path))
     client.set("k", "v")
     assert client.execute_command("WAITAOF", 1, 0, 0) == [1, 0]
-    with pytest.raises(redis.ResponseError, match="at the start"):
-        client.config_set("appendonly", "no")
+    assert client.execute_command("WAITAOF", 1, 1, 50) == [1, 0]  # no replica comes within that time
+    client.config_set("appendonly", "no")
+    with pytest.raises(redis.ResponseError, match="appendonly is disabled"):
+        client.execute_command("WAITAOF", 1, 0, 0)
+
+
+def test_the_log_is_switched_off_and_on(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    client = connect(server)
+    client.set("logged", "1")
+    client.config_set("appendonly", "no")
+    client.set("between", "2")
+    client.delete("logged")
+    assert client.info("persistence")["aof_enabled"] == 0
+    client.config_set("appendonly", "yes")
+    client.set("after", "3")
+    assert client.execute_command("WAITAOF", 1, 0, 0) == [1, 0]  # when the log has its base: a start finds it now
+    assert "base" in (tmp_path / MANIFEST).read_text()
+    while client.info("persistence")["aof_rewrite_in_progress"]:
+        client.incr("counter")
+    counted = client.get("counter")
+    server.process.kill()
+    server.stop()
+    client = connect(start_kvorum(*ALWAYS, directory=tmp_path))
+    assert client.mget("logged", "between", "after", "counter") == [None, b"2", b"3", counted]
+
+
+def test_messages_are_not_logged(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:
+    server = start_kvorum(*ALWAYS, directory=tmp_path)
+    client = connect(server)
+    client.publish("channel", "message alone")
+    pipeline = client.pipeline()
+    pipeline.set("k", "v")
+    pipeline.publish("channel", "message in a transaction")
+    pipeline.set("l", "w")
+    pipeline.execute()
+    client.execute_command("publish", "channel", "message at the end")
+    server.stop()
+    logged = b"".join(path.read_bytes() for path in (tmp_path / "appendonlydir").glob("*.incr.aof"))
+    assert b"message" not in logged
+    assert logged.count(b"SET") == 2
+    assert connect(start_kvorum(*ALWAYS, directory=tmp_path)).mget("k", "l") == [b"v", b"w"]
 
 
 def test_a_compaction_that_a_transaction_asks_for(tmp_path: Path, start_kvorum: Start, connect: Connect) -> None:

@@ -33,10 +33,13 @@ def test_plain_modules_and_others_packages_need_no_compiling(tmp_path: Path) -> 
     assert CompiledFinder().find_spec("elsewhere.other", [str(tmp_path)]) is None
 
 
-def test_the_plain_reactor_serves_where_there_is_no_epoll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "reactor.pyx").touch()
+@pytest.mark.parametrize("name", ["connection", "reactor"])
+def test_the_plain_reactor_serves_where_there_is_no_epoll(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / f"{name}.pyx").touch()
     monkeypatch.delattr(select, "epoll", raising=False)
-    assert CompiledFinder().find_spec("kvorum.net.reactor", [str(tmp_path)]) is None
+    assert CompiledFinder().find_spec(f"kvorum.net.{name}", [str(tmp_path)]) is None
 
 
 def test_the_plain_finder_sees_sources_only(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from kvorum.cli.check import check
+from kvorum.cli.restore import restore
 from kvorum.cli.server import ServerCommand
 from kvorum.version import KVORUM_VERSION
 
@@ -26,6 +28,8 @@ def program() -> None:
 
 
 program.add_command(ServerCommand())
+program.add_command(check)
+program.add_command(restore)
 
 
 def main() -> None:

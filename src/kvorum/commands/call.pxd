@@ -31,6 +31,7 @@ cdef class Call:
 
     cdef int begin(self, Parser parser) except -1
     cpdef bytes arg(self, Py_ssize_t index)
+    cpdef unsigned int slot(self, Py_ssize_t index) noexcept
     cpdef long long integer(self, Py_ssize_t index) except? -1
     cpdef load(self, list request)
     cpdef modified(self, int kind, bytes event, bytes key, Database database=*)

@@ -22,6 +22,7 @@ from kvorum import errors
 from kvorum.errors import CommandError
 from kvorum.journal.effects import Effects
 from kvorum.keyspace import events
+from kvorum.keyspace.hashing import key_slot
 from kvorum.keyspace.table import Database, Keyspace
 from kvorum.resp.numbers import parse_integer
 from kvorum.resp.parser import Parser
@@ -80,6 +81,10 @@ class Call:
         """The whole request, name included."""
         return list(self.argv)
 
+    def slot(self, index: int) -> int:
+        """The slot of the key that stands at ``index``."""
+        return key_slot(self.argv[index])
+
     def integer(self, index: int) -> int:
         """Argument ``index`` as an integer of 64 bits, or the error that says that it is none."""
         number = parse_integer(self.argv[index])
@@ -112,8 +117,9 @@ class Call:
         """Wait until one of ``keys`` gets a value of type ``kind``, at most ``timeout_s`` (0: for ever).
 
         Returns what the handler returns: a marker if the client waits now. Where it must not wait, as in a transaction,
-        ``on_timeout``, which is also its reply when the time is up. When a key is ready the handler runs again, with
-        ``ready_key`` saying which; if it cannot be served after all it calls ``block`` again.
+        ``on_timeout``, which is also its reply when the time is up; if it can be called, what it then returns. When a key is
+        ready the handler runs again, with ``ready_key`` saying which; if it cannot be served after all it calls ``block``
+        again.
         """
         return self.server.blocking.block(self, keys, kind, timeout_s, on_timeout)
 
@@ -138,8 +144,13 @@ class Call:
         group = self.effects
         if self.dirty and not self.rewritten:
             group = [*group, (self.db.index, list(self.argv))]
-        effects.finish_group(group)
-        self.forget()
+        try:
+            effects.finish_group(group)
+        except BaseException:
+            self.server.request_shutdown(status=1)  # the log is right, what is in memory is not in it
+            raise
+        finally:
+            self.forget()
 
     def forget(self) -> None:
         """Forget the effects that were noted."""

@@ -7,6 +7,7 @@ from libc.stdlib cimport free, realloc
 from kvorum.errors import NOT_AN_INTEGER, CommandError
 
 from kvorum.journal.effects cimport Effects
+from kvorum.keyspace.hashing cimport slot_of_key
 from kvorum.keyspace.table cimport Database, Keyspace
 from kvorum.resp.numbers cimport parse_integer_text
 from kvorum.resp.parser cimport Parser
@@ -70,6 +71,9 @@ cdef class Call:
         cdef Py_ssize_t index
         return [self.arg(index) for index in range(self.argc)]
 
+    cpdef unsigned int slot(self, Py_ssize_t index) noexcept:
+        return slot_of_key(self.argv[index].data, self.argv[index].size)
+
     cpdef long long integer(self, Py_ssize_t index) except? -1:
         cdef long long number
         if not parse_integer_text(self.argv[index].data, self.argv[index].size, &number):
@@ -124,6 +128,7 @@ cdef class Call:
         except BaseException:
             effects.undo(mark)
             self.forget()
+            self.server.request_shutdown(status=1)      # the log is right, what is in memory is not in it
             raise
 
     cdef int log(self, Effects effects) except -1:

@@ -403,7 +403,7 @@ def set_disable_deny_scripts(call: Call, args: list[bytes]) -> Status:
     return OK
 
 
-@subcommand("AOF-FLUSH-SLEEP <microseconds>", "Accepted: there is no append-only file yet.", 1)
+@subcommand("AOF-FLUSH-SLEEP <microseconds>", "Accepted: writes to the log cannot be made slow.", 1)
 def aof_flush_sleep(call: Call, args: list[bytes]) -> Status:
     return OK
 
@@ -468,24 +468,43 @@ def structsize(call: Call, args: list[bytes]) -> bytes:
 # Persistence and crashes
 
 
-@subcommand("RELOAD", "Writes every value in the encoding of RDB, in memory, and reads it back.", 0, UNLIMITED)
+@subcommand(
+    "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
+    "Writes a snapshot, empties the data set, reads the snapshot; MERGE: keys may be there already. A server without"
+    " files does it in memory.",
+    0,
+    UNLIMITED,
+)
 def reload(call: Call, args: list[bytes]) -> Status:
-    if any(word.lower() not in (b"merge", b"noflush", b"nosave") for word in args):
+    options = {word.lower() for word in args}
+    if options - {b"merge", b"noflush", b"nosave"}:
         raise CommandError(errors.RELOAD_OPTIONS)
-    if args:
+    reloading = call.server.saving.reloading
+    if reloading.has_files:
+        reloading.reload(b"nosave" not in options, b"noflush" not in options, b"merge" in options)
+    elif options:
         raise CommandError(errors.NO_PERSISTENCE)
+    else:
+        encode_and_decode(call)
+    return OK
+
+
+def encode_and_decode(call: Call) -> None:
+    """Every value into the encoding of RDB and back."""
     for database in call.keyspace.databases:
         for key in [key for keys in database.key_steps(1000) for key in keys]:
             value = database.peek(key)
             if value is not None:
                 fresh = load_payload(dump_payload(value), call.keyspace.commons)
                 database.put_value(key, fresh, keep_ttl=True)
+
+
+@subcommand("LOADAOF", "Empties the data set and executes the append-only file.", 0, UNLIMITED)
+def loadaof(call: Call, args: list[bytes]) -> Status:
+    if call.session.executing:
+        raise CommandError(errors.LOG_IN_TRANSACTION)
+    call.server.saving.reloading.load_log()
     return OK
-
-
-@subcommand("LOADAOF", "Refused: there is no persistence yet.", 0, UNLIMITED)
-def loadaof(call: Call, args: list[bytes]) -> object:
-    raise CommandError(errors.NO_PERSISTENCE)
 
 
 @subcommand("RESTART [<milliseconds>]", "Refused: a supervisor restarts servers.", 0, UNLIMITED)

@@ -45,7 +45,7 @@ from kvorum.errors import CommandError
 from kvorum.glob import Glob
 from kvorum.keyspace.events import GENERIC
 from kvorum.keyspace.table import EXPIRY_IGNORE
-from kvorum.resp.types import OK, Status
+from kvorum.resp.types import OK, WRITTEN, Status
 
 KEYS = Group("generic")
 
@@ -621,9 +621,8 @@ def zero_or_one(word: bytes) -> int:
     complexity="O(1)",
     summary="Waits until replicas have the client's writes; how many have them.",
 )
-def wait(call: Call, replicas: int, timeout: int) -> int:
-    """Redis waits for the timeout although no replica is there that could answer; nothing is gained by that."""
-    return 0
+def wait(call: Call, replicas: int, timeout: int) -> object:
+    return call.block([], b"", timeout / 1000, 0) if replicas > 0 else 0
 
 
 @KEYS.command(
@@ -641,7 +640,20 @@ def wait(call: Call, replicas: int, timeout: int) -> int:
     complexity="O(1)",
     summary="Waits until the client's writes are on disk here and at replicas; at how many places they are.",
 )
-def waitaof(call: Call, local: int, replicas: int, timeout: int) -> list[int]:
-    if local and not call.server.config.appendonly:
+def waitaof(call: Call, local: int, replicas: int, timeout: int) -> object:
+    server, outbox = call.server, call.server.outbox
+    if local and not server.config.appendonly:
         raise CommandError(errors.WAITAOF_WITHOUT_LOG)
-    return [int(bool(local) and call.server.make_safe()), 0]
+    position = server.effects.position
+
+    def acknowledgements() -> list[int]:
+        return [int(outbox.is_safe(position)), 0]
+
+    if not replicas and (not local or outbox.is_safe(position)):
+        return acknowledgements()
+    server.flush_log()
+    waits = call.block([], b"", timeout / 1000, acknowledgements)
+    if waits is WRITTEN and not replicas:
+        blocked = call.session.held_by
+        outbox.when_safe(position, lambda: blocked.unblock(None))
+    return waits

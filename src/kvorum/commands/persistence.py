@@ -33,7 +33,7 @@ def bgrewriteaof(call: Call) -> Status:
         raise CommandError(errors.REWRITE_IN_PROGRESS)
     if not saving.has_journal:
         raise CommandError(errors.NO_APPEND_ONLY_FILE)
-    if saving.want(BASE):
+    if saving.want(BASE, later=call.session.executing):
         return Status(b"Background append only file rewriting started")
     return Status(b"Background append only file rewriting scheduled")
 
@@ -52,9 +52,10 @@ def bgsave(call: Call, schedule: bool) -> Status:
     saving = call.server.saving
     if saving.saving:
         raise CommandError(errors.SAVE_IN_PROGRESS)
-    if saving.compacting and not schedule:
+    if saving.compacting and not schedule and not call.session.executing:
         raise CommandError(errors.REWRITE_BEFORE_SAVE)
-    return Status(b"Background saving started" if saving.want(SNAPSHOT) else b"Background saving scheduled")
+    begun = saving.want(SNAPSHOT, later=call.session.executing)
+    return Status(b"Background saving started" if begun else b"Background saving scheduled")
 
 
 @SERVER.command(
@@ -82,7 +83,7 @@ def lastsave(call: Call) -> int:
 )
 def save(call: Call) -> Status:
     saving = call.server.saving
-    if saving.writing is not None:
+    if saving.saving:
         raise CommandError(errors.SAVE_IN_PROGRESS)
     saving.save_now()
     return OK

@@ -185,7 +185,7 @@ def publish(call: Call) -> int:
     receivers = 0 if pubsub.silent() else pubsub.publish(call.arg(1), call.arg(2))
     if receivers:
         hear_oneself(call)
-    call.changed()  # replicas publish it too
+    call.propagate(b"PUBLISH", call.arg(1), call.arg(2))  # replicas publish it too
     return receivers
 
 
@@ -206,7 +206,7 @@ def spublish(call: Call) -> int:
     receivers = pubsub.publish_to_shard(call.arg(1), call.arg(2))
     if receivers:
         hear_oneself(call)
-    call.changed()
+    call.propagate(b"SPUBLISH", call.arg(1), call.arg(2))
     return receivers
 
 

@@ -61,6 +61,8 @@ def flushall(call: Call, args: list[bytes]) -> Status:
         call.server.contents_change([index])
     call.server.tracking.everything_modified()
     log_flush(call, call.keyspace.flush_all(background))
+    if call.session.connection is not None:  # else the log says it, and the files are none of its business
+        call.server.saving.everything_flushed()
     return OK
 
 

@@ -6,7 +6,9 @@ By numbers the order is total: elements of the same weight stand in the order of
 
 Redis compares texts by the locale of its process; here it is always their bytes, as with LC_ALL=C.
 
-Effects follow redis-server 7.0.15: SORT with STORE is its own effect, word for word.
+Effects follow redis-server 7.0.15: SORT with STORE is its own effect, word for word. With one exception: where different
+elements have the same text as their weight, their order is that of a hash table, or of a sorting that is not stable;
+there the list itself is logged, which is the same everywhere.
 """
 
 from __future__ import annotations
@@ -59,6 +61,7 @@ STORED_KEY = KeySpec(
 SPACES = b" \t\n\v\f\r"  # that C's strtod skips
 # Words that SORT's arguments may contain although they are no options, since another option takes them.
 TAKEN_WORDS = {b"LIMIT": 2, b"GET": 1, b"BY": 1}
+STORED_AT_ONCE = 1000  # elements of one RPUSH in the log
 COMPLEXITY = "O(N+M*log(M)), N being the number of elements and M of those that are returned; O(N) without sorting"
 
 
@@ -105,7 +108,7 @@ SORT_ARGUMENTS = [
 def sort(call: Call, args: list[bytes]) -> list[bytes | None] | int:
     order = parse_order(args, may_store=True)
     result = sorted_result(call, args[0], order)
-    return result if order.store is None else store(call, order.store, result)
+    return result if order.store is None else store(call, order.store, result, order.ambiguous)
 
 
 @KEYS.command(
@@ -179,6 +182,8 @@ class Order:
     get: list[Lookup] = field(default_factory=list)
     unsorted: bool = False
     """A BY names no other keys: the elements stay as they are, whatever another BY says."""
+    ambiguous: bool = False
+    """Found while sorting: different elements have the same text as their weight."""
 
     def bounds(self, size: int) -> tuple[int, int]:
         """Which of ``size`` elements LIMIT leaves, as for a slice."""
@@ -260,6 +265,7 @@ def put_in_order(database: Database, elements: list[bytes], order: Order) -> Non
         found = {element: by.find(database, element) for element in elements}
         if order.alphabetical:
             texts = {element: (text is not None, text or b"") for element, text in found.items()}
+            order.ambiguous = len(set(texts.values())) < len(texts)
             elements.sort(key=texts.__getitem__, reverse=descending)
         else:
             weights = {element: weight(text) for element, text in found.items()}
@@ -297,16 +303,28 @@ def weight(text: bytes | None) -> float:
     return number
 
 
-def store(call: Call, key: bytes, result: list[bytes | None]) -> int:
-    """Make the result a list at a key, or remove the key if there is none; the number of elements."""
+def store(call: Call, key: bytes, result: list[bytes | None], ambiguous: bool) -> int:
+    """Make the result a list at a key, or remove the key if there is none; the number of elements.
+
+    ``ambiguous``: whoever sorts once more might get another result.
+    """
     if result:
         value = List(call.keyspace.commons)
         for element in result:
             value.push(element or b"")
         call.db.put_value(key, value)
         call.changed(len(result))
+        if ambiguous:
+            propagate_list(call, key, [element or b"" for element in result])
         call.modified(LIST_EVENTS, b"sortstore", key)
     elif call.db.delete(key):
         call.changed()
         call.modified(GENERIC, b"del", key)
     return len(result)
+
+
+def propagate_list(call: Call, key: bytes, elements: list[bytes]) -> None:
+    """Log what the list is now."""
+    call.propagate(b"DEL", key)
+    for start in range(0, len(elements), STORED_AT_ONCE):
+        call.propagate(b"RPUSH", key, *elements[start : start + STORED_AT_ONCE])

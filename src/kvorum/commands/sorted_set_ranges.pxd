@@ -12,3 +12,5 @@ from kvorum.keyspace.types.sorted_set_ranges cimport Range, Ranges, Section
 cdef object show_range(Call call, bint storing, bint by_score, bint by_member, bint reverse, bint fixed)
 @cython.locals(ends=Range, section=Section)
 cdef object count_range(Call call, bint by_score)
+@cython.locals(ends=Range, section=Section)
+cdef object remove_members(Call call)

@@ -32,6 +32,7 @@ from kvorum.resp.types import WRITTEN
 
 SORTED_SET_RANGES = Group("sorted-set")
 
+LOGGED_AT_ONCE = 1000  # members of one ZADD or ZREM in the log
 READ = KeyFlag.RO | KeyFlag.ACCESS
 REMOVE = KeyFlag.RW | KeyFlag.DELETE
 
@@ -246,12 +247,30 @@ def show_range(call: Call, storing: bool, by_score: bool, by_member: bool, rever
             section = Ranges.limited(value.between(ends, reverse), offset, count, reverse)
     if storing:
         pairs = [] if value is None else value.pairs(section.first, section.length, reverse)
+        if by_member and value is not None and has_scores(value):
+            propagate_pairs(call, pairs)
         return store_pairs(call, pairs, not by_score and not by_member)
     flat = with_scores and call.reply.protocol == 2
     call.reply.array(2 * section.length if flat else section.length)
     if value is not None:
         value.write_items(call.reply, section, reverse, with_scores, with_scores and not flat)
     return WRITTEN
+
+
+def has_scores(value: SortedSet) -> bool:
+    """Whether the scores are not all the same. A range of members then depends on the shape of the tree, which others do not
+    share: the result is logged and not the request."""
+    return value.pairs(0, 1)[0][1] != value.pairs(value.length() - 1, 1)[0][1]
+
+
+def propagate_pairs(call: Call, pairs: list[tuple[bytes, float]]) -> None:
+    """Log what the first key of the request is going to be."""
+    key = call.arg(1)
+    if pairs or call.db.exists(key):
+        call.propagate(b"DEL", key)
+    for start in range(0, len(pairs), LOGGED_AT_ONCE):
+        words = [word for member, score in pairs[start : start + LOGGED_AT_ONCE] for word in (b"%.17g" % score, member)]
+        call.propagate(b"ZADD", key, *words)
 
 
 def store_pairs(call: Call, pairs: list[tuple[bytes, float]], by_rank: bool) -> int:
@@ -372,11 +391,20 @@ def zremrangebyscore(call: Call) -> object:
     summary="Removes the members between two, where all scores are equal.",
 )
 def zremrangebylex(call: Call) -> object:
+    return remove_members(call)
+
+
+def remove_members(call: Call) -> object:
+    """ZREMRANGEBYLEX."""
     ends = Ranges.members(call.argv[2], call.argv[3])
     value = SortedSet.open_at(call.db, call.argv[1])
     if value is None:
         return 0
-    deleted = value.remove_section(value.between(ends, False))
+    section = value.between(ends, False)
+    gone = value.pairs(section.first, section.length) if section.length and has_scores(value) else []
+    for start in range(0, len(gone), LOGGED_AT_ONCE):
+        call.propagate(b"ZREM", call.arg(1), *(member for member, _ in gone[start : start + LOGGED_AT_ONCE]))
+    deleted = value.remove_section(section)
     return settle_removal(call, value, deleted, b"zremrangebylex")
 
 

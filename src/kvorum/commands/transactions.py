@@ -56,6 +56,7 @@ def exec_(call: Call) -> object:
     if transaction.aborted:
         raise CommandError(errors.TRANSACTION_ABORTED)
     if broken:
+        session.required = call.server.effects.position  # a reply that tells of what others have written
         return NULL_ARRAY
     return call.server.pipeline.execute_all(session, transaction.commands)
 

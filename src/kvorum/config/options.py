@@ -2,8 +2,8 @@
 this table.
 
 Names, aliases, ranges and refusals are those of redis-server 7.0.15 and 7.2; defaults too, where DESIGN does not say
-otherwise (``save ""``). ``effect`` is honest about this version: LIVE options do what they say; LATER ones are
-accepted and do nothing yet; NONE ones tune something that does not exist here (jemalloc, fork, ziplists) and never
+otherwise (``appendonly yes``, ``save ""``). ``effect`` is honest about this version: LIVE options do what they say;
+LATER ones are accepted and do nothing yet; NONE ones tune something that does not exist here (jemalloc, fork, ziplists) and never
 will do anything. Where silence would break a promise (durability, limits, replication, encryption) the value is
 refused instead: ``lacking`` says why.
 
@@ -13,6 +13,7 @@ Order matters: it is the order of ``--help``, of docs/options.md and of what CON
 from __future__ import annotations
 
 import enum
+import re
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -225,6 +226,12 @@ def _not_a_path(kind: str, name: str, required: bool = True) -> Check:
         return f"{name} can't be a path, just a {kind}" if "/" in value or "\\" in value else None
 
     return check
+
+
+def _node_id(value: str) -> str | None:
+    if value and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
+        return "a node-id has 1 to 64 letters, digits, dots, dashes and underscores"
+    return None
 
 
 def _not_too_many_databases(value: int) -> str | None:
@@ -492,12 +499,14 @@ class Options:
         "dump.rdb", "Name of the snapshot.", protected=True, check=_not_a_path("filename", "dbfilename", False),
         synonyms=("dbfile",),
     )  # fmt: skip
-    stop_writes_on_bgsave_error = Boolean(True, "Refuse writes after a snapshot failed.", effect=LATER)
-    rdbcompression = Boolean(True, "Compress strings in the payloads of DUMP.")
+    stop_writes_on_bgsave_error = Boolean(
+        True, "Refuse writes while there are save points and the last snapshot failed."
+    )
+    rdbcompression = Boolean(True, "Compress strings in snapshots and in the payloads of DUMP.")
     rdbchecksum = Boolean(True, "Put a checksum into snapshots.", mutable=False)
-    rdb_del_sync_files = Boolean(False, "Delete snapshots that only replication needed.", effect=LATER)
-    rdb_save_incremental_fsync = Boolean(True, "Write a snapshot to disk as it grows.", effect=LATER)
-    appendonly = Boolean(False, "Log every change to the append-only file.", denied_while_loading=True)
+    rdb_del_sync_files = Boolean(False, "Delete snapshots that only replication needed: none does.", effect=NONE)
+    rdb_save_incremental_fsync = Boolean(True, "Force a snapshot to disk every 4 MB while it is written.")
+    appendonly = Boolean(True, "Log every change to the append-only file.", denied_while_loading=True)
     appendfilename = Text(
         "appendonly.aof", "First part of the names of its files.", mutable=False,
         check=_not_a_path("filename", "appendfilename"),
@@ -506,23 +515,32 @@ class Options:
         "appendonlydir", "Their directory, within dir.", mutable=False,
         check=_not_a_path("dirname", "appenddirname"),
     )  # fmt: skip
+    node_id = Text(
+        "", "Identity of this node, to which the append-only files must belong; empty: theirs, or a new one.",
+        optional=True, mutable=False, check=_node_id,
+    )  # fmt: skip
     appendfsync = Enumeration(AppendFsync.EVERYSEC, "When that log is forced to disk.")
-    no_appendfsync_on_rewrite = Boolean(False, "Not while it is being compacted.", effect=LATER)
+    no_appendfsync_on_rewrite = Boolean(False, "Not while it is being compacted, or a snapshot written.")
     auto_aof_rewrite_percentage = Integer(100, 0, INT_MAX, "Growth at which it is compacted.", unit="%")
     auto_aof_rewrite_min_size = Memory(64 * MEBI, 0, LONG_MAX, "Size below which it is not.")
-    aof_load_truncated = Boolean(True, "Start although the log ends in the middle of a command.", effect=LATER)
-    aof_use_rdb_preamble = Boolean(True, "Begin a compacted log with a snapshot.", effect=LATER)
-    aof_timestamp_enabled = Boolean(False, "Put times into the log.", effect=LATER)
-    aof_rewrite_incremental_fsync = Boolean(True, "Write a compacted log to disk as it grows.", effect=LATER)
-    aof_disable_auto_gc = Boolean(False, "Keep the log's old files.", effect=LATER)
+    aof_segment_size = Memory(256 * MEBI, 64 * KIBI, LONG_MAX, "Size at which the log goes on in another file.")
+    aof_load_truncated = Boolean(True, "Start although the log ends in the middle of an entry, which is cut off.")
+    aof_use_rdb_preamble = Boolean(
+        True, "Begin a compacted log with a snapshot.",
+        lacking="a compacted log always begins with a snapshot, as Redis' own does by default",
+    )  # fmt: skip
+    aof_timestamp_enabled = Boolean(False, "Put times into the log in Redis' form, too.")
+    aof_rewrite_incremental_fsync = Boolean(True, "Force a new base of the log to disk every 4 MB while it is written.")
+    aof_disable_auto_gc = Boolean(False, "Keep the log's old files: they are always removed.", effect=NONE)
     rdb_key_save_delay = Integer(
-        0, INT_MIN, INT_MAX, "Pause after each key of a snapshot, for tests.", unit="µs", hidden=True, effect=NONE
-    )
+        0, INT_MIN, INT_MAX, "Pause after each key of a file that is written in the background, for tests.", unit="µs",
+        hidden=True,
+    )  # fmt: skip
     key_load_delay = Integer(
         0, INT_MIN, INT_MAX, "Pause after each loaded key, for tests.", unit="µs", hidden=True, effect=NONE
     )
     loading_process_events_interval_bytes = Integer(
-        2 * MEBI, 1024, INT_MAX, "Bytes loaded between looks at clients.", hidden=True, effect=LATER
+        2 * MEBI, 1024, INT_MAX, "Bytes loaded between looks at clients.", hidden=True, effect=NONE
     )
 
     _replication = Topic("Replication")

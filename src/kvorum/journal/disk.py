@@ -93,8 +93,8 @@ class DiskFile:
 
 
 class FileView:
-    """The content of a file, mapped where possible; a context manager. ``data`` is valid until ``close``, which
-    needs that nobody looks at it any more."""
+    """The content of a file, mapped where possible; a context manager. ``data`` is valid until ``close``. Who looks at it
+    any longer, such as the traceback of an error, keeps it mapped."""
 
     __slots__ = ("data", "size")
 
@@ -105,7 +105,10 @@ class FileView:
     def close(self) -> None:
         """Let go of the file."""
         mapped = self.data.obj
-        self.data.release()
+        try:
+            self.data.release()
+        except BufferError:
+            return
         if isinstance(mapped, mmap.mmap):
             mapped.close()
 

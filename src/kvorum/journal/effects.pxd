@@ -6,13 +6,23 @@ from kvorum.resp.writer cimport Writer
 cdef class Effects:
     cdef Writer batch
     cdef readonly int database
-    cdef long long committed_bytes
+    cdef readonly long long committed_bytes
     cdef readonly long long commands
+    cdef readonly long long messages
+    cdef public object journal
     cdef readonly list sinks
+    cdef public list removed_keys
     cdef list removals
     cdef readonly list group            # effects of the transaction that is being executed, or None
     cdef bint in_command
+    cdef int first_database             # of the batch, and the size of the SELECT that says so
+    cdef Py_ssize_t first_size
+    cdef Py_ssize_t in_batch            # effects, without messages
+    cdef list message_ranges            # where messages stand in the batch: (start, end)
 
+    cdef void count_one(self) noexcept
+    cdef int append_group(self, list group) except -1
+    cpdef publish(self, int database, list arguments)
     cdef int write(self, bytes word) except -1
     cdef int select(self, int database) except -1
     cdef int append_span(self, int database, Span raw) except -1

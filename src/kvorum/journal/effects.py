@@ -2,7 +2,8 @@
 
 Executing a write yields effects: plain, deterministic Redis commands, the same that redis-server sends to its replicas.
 During a turn of the reactor they gather here as one batch of RESP commands. At the end of the turn ``commit`` hands the
-batch, as one piece, to every sink (journal, replication, ...) and moves the position forward.
+batch, as one piece, to the journal and to every sink (replication, ...) and moves the position forward. Messages (PUBLISH)
+are for the sinks alone: they are no data, and the journal gets the batch without them.
 
 Invariants: the effects of one command stand together, in MULTI/EXEC when there are several, and so do those of one
 transaction; a batch names its database
@@ -13,23 +14,33 @@ The compiled twin copies a request that is its own effect straight from the rece
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from kvorum.journal.batches import MESSAGES, JournalSink, Sink, hand_on, without
 from kvorum.resp.writer import Writer
 
 
 class Effects:
-    """The effects of this turn, and the position that the log has reached."""
+    """The effects of this turn, and the position that the log has reached: bytes of RESP since the start.
+
+    ``commands`` counts effects, ``messages`` what was published. ``removed_keys``, if it is a list, gets the key of every
+    expired or evicted key.
+    """
 
     def __init__(self) -> None:
         self.batch = Writer(2)
         self.database = -1
         self.committed_bytes = 0
         self.commands = 0
-        self.sinks: list[Callable[[bytes], None]] = []
+        self.messages = 0
+        self.journal: JournalSink | None = None
+        self.sinks: list[Sink] = []
+        self.removed_keys: list[bytes] | None = None
         self.removals: list[tuple[int, list[bytes]]] = []
         self.in_command = False
         self.group: list[tuple[int, list[bytes]]] | None = None
+        self._first_database = 0
+        self._first_size = 0  # of the SELECT that the batch begins with
+        self._in_batch = 0  # effects, without messages
+        self._message_ranges: list[tuple[int, int]] = []
 
     @property
     def position(self) -> int:
@@ -38,11 +49,27 @@ class Effects:
 
     def append(self, database: int, arguments: list[bytes]) -> None:
         """Log one command for ``database``."""
-        if database != self.database:
-            self._write([b"SELECT", b"%d" % database])
-            self.database = database
+        self._select(database)
         self._write(arguments)
         self.commands += 1
+        self._in_batch += 1
+
+    def publish(self, database: int, arguments: list[bytes]) -> None:
+        """The same for a message."""
+        self._select(database)
+        start = self.batch.pending
+        self._write(arguments)
+        self._message_ranges.append((start, self.batch.pending))
+        self.messages += 1
+
+    def _select(self, database: int) -> None:
+        if database == self.database:
+            return
+        first = self.batch.pending == 0
+        self._write([b"SELECT", b"%d" % database])
+        if first:
+            self._first_database, self._first_size = database, self.batch.pending
+        self.database = database
 
     def _write(self, arguments: list[bytes]) -> None:
         self.batch.array(len(arguments))
@@ -55,8 +82,12 @@ class Effects:
 
     def removed(self, database: int, name: bytes, key: bytes) -> None:
         """A key went because it expired or was evicted; ``name`` is DEL or UNLINK."""
+        if self.removed_keys is not None:
+            self.removed_keys.append(key)
         if self.in_command:
             self.removals.append((database, [name, key]))
+        elif self.group is not None:  # what stands apart keeps its place among the effects of a transaction
+            self.group.append((database, [name, key]))
         else:
             self.append(database, [name, key])
 
@@ -81,20 +112,29 @@ class Effects:
         if self.group is not None:
             self.group += group
             return
+        lasting = sum(arguments[0] not in MESSAGES for _, arguments in group)
+        write = self.append if lasting else self.publish
         if len(group) > 1:
-            self.append(group[0][0], [b"MULTI"])
+            write(group[0][0], [b"MULTI"])
         for database, arguments in group:
-            self.append(database, arguments)
+            if arguments[0] in MESSAGES:
+                self.publish(database, arguments)
+            else:
+                self.append(database, arguments)
         if len(group) > 1:
-            self.append(self.database, [b"EXEC"])
+            write(self.database, [b"EXEC"])
 
     def commit(self) -> None:
-        """End of the turn: hand the batch to the sinks."""
+        """End of the turn: hand the batch on. What a sink raises is raised when all have got it."""
         size = self.batch.pending
         if size == 0:
             return
-        data = self.batch.take(size)
-        for sink in self.sinks:
-            sink(data)
+        batch = self.batch.take(size)
         self.committed_bytes += size
-        self.database = -1
+        last, self.database = self.database, -1
+        ranges, self._message_ranges = self._message_ranges, []
+        lasting, self._in_batch = self._in_batch, 0
+        if self.journal is not None:
+            kept = without(batch, ranges) if lasting else b""
+            self.journal(kept, self._first_size, self._first_database, last, self.committed_bytes)
+        hand_on(self.sinks, batch)

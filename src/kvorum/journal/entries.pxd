@@ -45,6 +45,7 @@ cdef class EntryReader:
     cdef Py_ssize_t cursor
     cdef Py_ssize_t word_start
     cdef Py_ssize_t word_end
+    cdef Py_ssize_t words
     cdef Py_ssize_t trouble_at
     cdef str trouble
 
@@ -52,8 +53,8 @@ cdef class EntryReader:
     cpdef int next(self) except -1
     cpdef bytes bytes_of(self, Py_ssize_t start, Py_ssize_t end)
     cpdef bytes body(self)
-    @cython.locals(size=Py_ssize_t, count=Py_ssize_t, at=Py_ssize_t)
-    cpdef Py_ssize_t commands_in(self, Py_ssize_t start, Py_ssize_t end) except? -1
+    @cython.locals(size=Py_ssize_t, count=Py_ssize_t, at=Py_ssize_t, key=tuple)
+    cpdef Py_ssize_t tally(self, Py_ssize_t start, Py_ssize_t end, dict counts, bint lines=*) except? -1
 
     @cython.locals(at=Py_ssize_t, after=Py_ssize_t, byte=int)
     cdef int _read(self) except -1

@@ -18,10 +18,11 @@ understood. Lines stay below the 1,024 bytes of Redis' line buffer. Commands wit
 suffix of the file: redis-server has gone on from our directory, or the whole file is its own.
 
 **What may be called torn.** A crash cuts off the end of what was not fsynced yet, or leaves zeros there. So only this
-is torn: the file ends (or from some point on holds nothing but at least 16 zeros) inside of something that is
-well-formed up to there. Never torn is
+is torn: the file ends (or from some point on holds nothing but at least 16 zeros, or fewer from the start of a sector of
+the disk on) inside of something that is well-formed up to there. Never torn is
 
-- an entry that is all there and has the wrong checksum, wherever it is, even if its last few bytes are zeros;
+- an entry that is all there and has the wrong checksum, wherever it is, even if its last few bytes are such zeros as no
+  crash leaves;
 - anything before a durable position, be it one from a line further on in the file or the caller's own knowledge
   (``durable_offset``; a file that is not the last one is safe to its end);
 - an entry that ends too early according to its length, if what stands there is not the beginning of RESP, goes on
@@ -54,6 +55,8 @@ LONGEST_LINE = 1023
 RUN_BYTES = 1 << 20
 # Fewer zeros at the end could be a damaged byte or two.
 LEAST_ZEROS = 16
+# A disk writes so many bytes or none of them.
+SECTOR_BYTES = 512
 MOST_DIGITS = 18
 
 # The same as C numbers.
@@ -148,6 +151,7 @@ class EntryReader:
         self.cursor = 0
         self.word_start = 0
         self.word_end = 0
+        self.words = 0
         self.trouble_at = 0
         self.trouble = ""
 
@@ -179,8 +183,10 @@ class EntryReader:
         """The commands of the entry that was read last."""
         return self.bytes_of(self.body_start, self.end)
 
-    def commands_in(self, start: int, end: int) -> int:
-        """How many commands stand between two offsets; negative if these bytes are not whole commands."""
+    def tally(self, start: int, end: int, counts: dict[tuple[bytes, int], int], lines: bool = False) -> int:
+        """How many commands stand between two offsets; negative if these bytes are not whole commands. ``counts`` gets how
+        often each stands there: its first word as it is, and how many words it has. ``lines``: annotations may stand between
+        them, as in what COMMANDS means."""
         size = self.size
         if not 0 <= start <= end <= size:
             raise IndexError(f"{self.file} has no bytes {start} to {end}")
@@ -188,13 +194,26 @@ class EntryReader:
         count = 0
         at = start
         while at < end:
-            at = self._command(at) if self.data[at] == 42 else _MALFORMED
+            if lines and self.data[at] == 35:
+                at = self._line_end(at)
+            elif self.data[at] == 42:
+                at = self._command(at)
+                if at > 0:
+                    count += 1
+                    key = (bytes(self.data[self.word_start : self.word_end]), self.words)
+                    counts[key] = counts.get(key, 0) + 1
+            else:
+                at = _MALFORMED
             if at < 0:
                 count = -1
                 break
-            count += 1
         self.size = size
         return count
+
+    @property
+    def has_commands(self) -> bool:
+        """Whether commands without annotation have been read from this file."""
+        return self.plain_start >= 0
 
     def close(self) -> None:
         """Let go of the memory, so that a mapped file can be closed."""
@@ -348,7 +367,7 @@ class EntryReader:
             head = self.bytes_of(at, length_at) + b"%d" % (self.size - body)
             if crc32c_range(self.data, body, self.size, crc32c(head)) == checksum:
                 return self._damaged(start, DamageKind.HEADER, f"{what}, but they are all: its length is wrong")
-        if self.size < self.file_size and length - (self.size - body) < LEAST_ZEROS:
+        if self.size < self.file_size and not self._unwritten(self.size, body + length):
             return self._damaged(start, DamageKind.CHECKSUM, "an entry has a wrong checksum, and zeros at its end")
         return self._torn(start, what)
 
@@ -356,7 +375,8 @@ class EntryReader:
         """There is no end of the line that begins at ``at``."""
         if reason == _INCOMPLETE:
             text = self.bytes_of(at, self.size)
-            only_end_missing = self.size < self.file_size and text.endswith(b"\r")
+            # A crash ends there only with a sector; else it is more likely that a byte was damaged.
+            only_end_missing = self.size < self.file_size and text.endswith(b"\r") and self.size % SECTOR_BYTES != 0
             if not only_end_missing and any(beginning.fullmatch(text) for beginning in _BEGINNINGS):
                 return self._torn(start, "the file ends inside an annotation")
         return self._damaged(start, DamageKind.HEADER, "the line of an annotation does not end as it should")
@@ -502,6 +522,7 @@ class EntryReader:
                 self.word_start = start
                 self.word_end = start + length
             self.cursor = start + length + 2
+        self.words = count
         return self.cursor
 
     def _length(self, at: int, mark: int) -> int:
@@ -554,10 +575,16 @@ class EntryReader:
         used = self.size
         while used > self.end and self.data[used - 1] == 0:
             used -= 1
-        if used == self.size or (self.size - used < LEAST_ZEROS and used > self.end):
+        if used == self.size or (used > self.end and not self._unwritten(used, self.size)):
             return False
         self.size = used
         return True
+
+    def _unwritten(self, used: int, end: int) -> bool:
+        """Whether the zeros between these offsets, with nothing but zeros behind them, are what a crash leaves, rather than
+        a damaged byte or two: many, or the rest of the file from the start of a sector on."""
+        sector = (used + SECTOR_BYTES - 1) // SECTOR_BYTES * SECTOR_BYTES
+        return end - used >= LEAST_ZEROS or (sector < end and sector < self.file_size - 1)
 
     def _torn(self, offset: int, what: str) -> int:
         """The file ends too early: torn, if it can be."""

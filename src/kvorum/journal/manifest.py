@@ -20,6 +20,9 @@ manifest without it is Redis' own.
 A manifest is a value: what changes it returns another, and ``write_manifest`` replaces the file as a whole, safely
 on disk before it has its name. It is written first and obeyed afterwards: files are created before a manifest names
 them, and removed after the last manifest that names them is gone.
+
+A log that is switched on while the server runs has no manifest before its first base is written. Meanwhile its increments
+are there, and the file ``kvorum-unnamed``, which says that it is not the manifest that got lost.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ from kvorum.quoting import UnbalancedQuotesError, quote, split_words
 # Redis reads lines into a buffer of so many bytes, the line feed included.
 LONGEST_LINE = 1024
 LARGEST_SEQUENCE = 2**63 - 1
+UNNAMED_FILE = "kvorum-unnamed"
 _PLAIN_NAME = re.compile(rb"[!#-&(-\[\]-~]+")
 _CHECKSUM = re.compile(rb"#kvorum-manifest 1 ([0-9a-f]{8})")
 _REMEDY = (
@@ -76,6 +80,12 @@ class ManifestFile:
     name: str
     sequence: int
     kind: FileKind
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has had its name only since it was whole and safe, so that its end cannot be torn: a base, unless
+        redis-server before version 7 has appended to it."""
+        return self.kind is FileKind.BASE and ".base." in self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +206,18 @@ def write_manifest(disk: Disk, directory: str, filename: str, manifest: Manifest
         disk.close(file)
     disk.rename(temporary, manifest_path(directory, filename))
     disk.sync_directory(directory)
+
+
+def note_unnamed(disk: Disk, directory: str) -> None:
+    """Increments follow that no manifest names yet. The name is safe after ``sync_directory``; DiskError."""
+    disk.close(disk.create(posixpath.join(directory, UNNAMED_FILE), replace=True))
+
+
+def forget_unnamed(disk: Disk, directory: str) -> None:
+    """There is a manifest now; DiskError."""
+    path = posixpath.join(directory, UNNAMED_FILE)
+    if disk.exists(path):
+        disk.unlink(path)
 
 
 def _check(text: bytes, file: str) -> bool:

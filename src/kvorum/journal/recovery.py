@@ -3,27 +3,37 @@
 ``Recovery`` reads; it executes nothing itself: the commands of the log go to ``apply``, which is the server's command table.
 While it works nothing expires (``EXPIRY_IGNORE``): who wrote the log has decided what had expired.
 
-The end of the last increment may be torn: it is cut off, and the log says how many bytes went. Any other damage raises
-``RecoveryError`` with file, offset and remedy, before a single byte on disk is changed. A suffix of plain commands, which
-redis-server leaves when it has run in this directory, is executed, and ``adopted`` says that a new base is wanted.
+The end of the last increment may be torn: ``cut`` removes it, and the log says how many bytes went. So may be that of an
+earlier one, if no file behind it has an entry, or says that more entries were safe on disk: a rotation creates the next file
+before anything is in it. Any other damage raises ``RecoveryError`` with file, offset and remedy, before a single byte on
+disk is changed. A suffix of plain commands, which redis-server leaves when it has run in this directory, is executed, and
+``adopted`` says that a new base is wanted.
+
+What was read may never have been fsynced, if the process before this one was killed: ``cut`` makes it safe, before anybody
+reads it or anything is written behind it.
 """
 
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kvorum.errors import CommandError
 from kvorum.journal.disk import Disk, DiskError, FileView
 from kvorum.journal.entries import COMMANDS, DAMAGED, END, EntryReader
-from kvorum.journal.manifest import FileKind, Manifest, ManifestError, ManifestFile, read_manifest
+from kvorum.journal.manifest import UNNAMED_FILE, FileKind, Manifest, ManifestError, ManifestFile, read_manifest
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.file_reader import FileReader
-from kvorum.journal.records import Damage
+from kvorum.journal.records import Damage, DamageKind
 from kvorum.keyspace.table import EXPIRY_IGNORE, Keyspace
 
 STEP_BYTES = 1 << 20
+LEADING_BYTES = 100  # more than the line that an increment begins with
 RDB_MAGIC = b"REDIS"
+RDB_SUFFIX = ".rdb"
+_NUMBER = re.compile(rb"[0-9]{1,18}")
 # ``apply`` gets a database (-1: the one that is selected) and commands in RESP; what it raises ends the recovery.
 Apply = Callable[[int, bytes], object]
 
@@ -41,27 +51,53 @@ class Torn:
     bytes_after: int
 
 
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The last increment, whole and kvorum's own: a journal may go on appending to it after ``cut``. Which database the
+    file is in then counts as unknown: the next entry needs a SELECT. Everything up to ``size`` is safe."""
+
+    increment: ManifestFile
+    path: str
+    size: int
+    index: int
+    term: int
+
+
 class Recovery:
     """Reads a log. Call ``step`` until ``finished``, then ``cut``; ``close`` in any case.
 
-    To be read: ``manifest`` (None: there is no log), ``index`` and ``term`` of the last entry, ``bytes_read`` of
-    ``bytes_total``, ``torn``, ``adopted``, ``keys_loaded`` from the base.
+    ``load_truncated``: whether a torn end may be cut off (``aof-load-truncated``); else it is refused like other damage.
+
+    To be read: ``manifest`` (None: there is no log), ``index``, ``term`` and ``time_ms`` of the last entry, ``bytes_read``
+    of ``bytes_total``, ``torn``, ``adopted``, ``keys_loaded`` from the base, ``resume`` (None: a new increment is needed).
     """
 
-    def __init__(self, disk: Disk, directory: str, filename: str, keyspace: Keyspace, apply: Apply) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        directory: str,
+        filename: str,
+        keyspace: Keyspace,
+        apply: Apply,
+        load_truncated: bool = True,
+    ) -> None:
         self.disk = disk
         self.directory = directory
         self.keyspace = keyspace
+        self.load_truncated = load_truncated
         self.index = 0
         self.term = 1
+        self.time_ms = 0
         self.bytes_total = 0
         self.torn: Torn | None = None
+        self.resume: Resume | None = None
         self.adopted = False
         self.keys_loaded = 0
         self.finished = False
         self._apply = apply
         self._bytes_done = 0
         self._files: list[ManifestFile] = []
+        self._cuts: list[Torn] = []
         self._view: FileView | None = None
         self._rdb: FileReader | None = None
         self._entries: EntryReader | None = None
@@ -71,6 +107,7 @@ class Recovery:
         try:
             manifest = read_manifest(self.disk, self.directory, filename)
             if manifest is None:
+                refuse_lost_manifest(self.disk, self.directory, filename)
                 self.finished = True
                 return None
             self._files = list(manifest.data_files)
@@ -101,7 +138,7 @@ class Recovery:
             if self._view is None:
                 self._next_file()
             elif self._rdb is not None:
-                self._read_rdb(self._rdb)
+                self._read_rdb()
             else:
                 self._read_entries()
         except DiskError as error:
@@ -118,7 +155,7 @@ class Recovery:
             return
         path = self._path(self._files[0])
         self._view = self.disk.view(path)
-        if self._files[0].kind is FileKind.BASE and bytes(self._view.data[: len(RDB_MAGIC)]) == RDB_MAGIC:
+        if is_rdb(self._files[0], self._view):
             self._rdb = FileReader(self._view.data, self.keyspace, whole=False, skip_expired=False)
         else:
             self._read_from(0)
@@ -126,28 +163,29 @@ class Recovery:
     def _read_from(self, start: int) -> None:
         """The rest of the file is commands."""
         assert self._view is not None
-        last = len(self._files) == 1
-        self._entries = EntryReader(
-            self._view.data,
-            self._path(self._files[0]),
-            start,
-            self.index if self.index else -1,
-            self.term if self.index else 0,
-            0 if last else self._view.size,
-        )
+        safe = self._view.size if self._files[0].is_whole else 0  # else ``_damaged`` finds out
+        self._entries = EntryReader(self._view.data, self._path(self._files[0]), start, self.index, self.term, safe)
 
-    def _read_rdb(self, reader: FileReader) -> None:
+    def _read_rdb(self) -> None:
+        assert self._rdb is not None
+        path = self._path(self._files[0])
         try:
-            reader.load_some(STEP_BYTES)
+            self._rdb.load_some(STEP_BYTES)
         except RdbError as error:
-            raise RecoveryError(f"{self._path(self._files[0])}: {error}; restore the file from a backup") from error
-        if reader.finished:
-            self.keys_loaded += reader.keys_loaded
-            self.index = int(reader.aux.get(b"kvorum-index", b"0"))
-            self.term = int(reader.aux.get(b"kvorum-term", b"1"))
-            end = reader.position
+            # The reader keeps its error. If the error's traceback kept the reader, too, only the cyclic collector could free
+            # them, and with them the memory of the file, which is about to be closed.
             self._rdb = None
-            self._read_from(end)
+            raise RecoveryError(f"{path}: {error}; restore the file from a backup") from None
+        if not self._rdb.finished:
+            return
+        self.keys_loaded += self._rdb.keys_loaded
+        try:
+            self.index, self.term = place_of(self._rdb.aux)
+        except ValueError as error:
+            raise RecoveryError(f"{path}, byte 0: {error}") from error
+        end = self._rdb.position
+        self._rdb = None
+        self._read_from(end)
 
     def _read_entries(self) -> None:
         reader = self._entries
@@ -162,22 +200,66 @@ class Recovery:
                 assert reader.damage is not None
                 self._damaged(reader.damage)
                 return
+            self._execute(reader, kind)
+
+    def _execute(self, reader: EntryReader, kind: int) -> None:
+        """What was read last."""
+        try:
             if kind == COMMANDS:
                 self.adopted = True
                 self._apply(-1, reader.bytes_of(reader.start, reader.end))
-            else:
-                self._apply(reader.database, reader.body())
-                self.index, self.term = reader.index, reader.term
+                return
+            databases = len(self.keyspace.databases)
+            if reader.database >= databases:
+                raise RecoveryError(
+                    f"entry {reader.index} is for database {reader.database}, and there are only {databases}; start with "
+                    f"--databases {reader.database + 1} or more"
+                )
+            self._apply(reader.database, reader.body())
+        except (RecoveryError, CommandError) as error:
+            what = _reason(error)
+            if "; " not in what:
+                what += f"; {Damage(reader.file, reader.start, DamageKind.GARBAGE, what, 0).remedy}"
+            raise RecoveryError(f"{reader.file}, byte {reader.start}: {what}") from error
+        self.index, self.term, self.time_ms = reader.index, reader.term, reader.time_ms
 
     def _damaged(self, damage: Damage) -> None:
-        if not damage.torn or len(self._files) > 1:
+        if not damage.torn:
             raise RecoveryError(str(damage))
-        self.torn = Torn(damage.file, damage.offset, damage.bytes_after)
+        cuts = [Torn(damage.file, damage.offset, damage.bytes_after)]
+        for later in self._files[1:]:
+            cuts += self._torn_behind(damage, self._path(later))
+        if not self.load_truncated:
+            raise RecoveryError(
+                f"{damage.file}, byte {damage.offset}: {damage.what} ({damage.bytes_after} bytes from there on), and "
+                "aof-load-truncated is no; set it to yes, or run `kvorum check --fix`, which shows what would go"
+            )
+        self.torn, self._cuts = cuts[0], cuts
+        del self._files[1:]
         self._end_file()
+
+    def _torn_behind(self, damage: Damage, path: str) -> list[Torn]:
+        """What must go of a file behind one that is torn; raises if it has entries, or knows of some that are gone."""
+        with self.disk.view(path) as view:
+            self._bytes_done += view.size
+            reader = EntryReader(view.data, path)
+            kind = reader.next()
+            known, after = reader.durable_index, reader.damage
+            reader.close()
+        if kind == END or (kind == DAMAGED and after is not None and after.torn):
+            if known <= self.index:
+                return [Torn(path, after.offset, after.bytes_after)] if after is not None else []
+            what = f"{path} says that entries up to {known} were safe on disk"
+        else:
+            what = f"{path} has more entries"
+        lost = Damage(damage.file, damage.offset, DamageKind.LOST, f"{damage.what}, and {what}", damage.bytes_after)
+        raise RecoveryError(str(lost))
 
     def _end_file(self) -> None:
         assert self._view is not None
         assert self._entries is not None
+        if len(self._files) == 1 and self._files[0].kind is FileKind.INCREMENT and not self._cuts:
+            self.resume = self._resumed(self._entries)
         self._entries.close()
         self._entries = None
         self._bytes_done += self._view.size
@@ -185,13 +267,30 @@ class Recovery:
         self._view = None
         del self._files[0]
 
+    def _resumed(self, reader: EntryReader) -> Resume | None:
+        """How to go on with the file that was read last; commands of redis-server in it end it."""
+        if reader.has_commands:
+            return None
+        return Resume(self._files[0], reader.file, reader.file_size, self.index, self.term)
+
     def cut(self) -> None:
-        """Remove the torn end, for good: nothing is written after it before that is safe."""
-        if self.torn is None:
+        """Remove the torn end, and make safe what was read: nothing may be written or answered before that."""
+        if self.manifest is None:
             return
-        file = self.disk.open_append(self.torn.path)
+        # From the last file to the first: what a crash leaves in between is torn in the same way.
+        for torn in reversed(self._cuts):
+            self._make_safe(torn.path, torn.size)
+        cut = {torn.path for torn in self._cuts}
+        for one in self.manifest.data_files:
+            path = self._path(one)
+            if path not in cut:
+                self._make_safe(path)
+
+    def _make_safe(self, path: str, size: int = -1) -> None:
+        file = self.disk.open_append(path)
         try:
-            self.disk.truncate(file, self.torn.size)
+            if size >= 0:
+                self.disk.truncate(file, size)
             self.disk.fsync(file)
         finally:
             self.disk.close(file)
@@ -204,3 +303,42 @@ class Recovery:
         if self._view is not None:
             self._view.close()
             self._view = None
+
+
+def is_rdb(file: ManifestFile, view: FileView) -> bool:
+    """Whether a file of the manifest is to be read as RDB: a base, by its name or by how it begins."""
+    if file.kind is not FileKind.BASE:
+        return False
+    return file.name.endswith(RDB_SUFFIX) or bytes(view.data[: len(RDB_MAGIC)]) == RDB_MAGIC
+
+
+def place_of(aux: dict[bytes, bytes]) -> tuple[int, int]:
+    """Index and term of the last entry that a base contains; 0 and 1 if it is not kvorum's. ValueError."""
+    words = aux.get(b"kvorum-index", b"0"), aux.get(b"kvorum-term", b"1")
+    if not all(_NUMBER.fullmatch(word) for word in words):
+        raise ValueError(f"{words[0]!r} is no index, or {words[1]!r} no term; restore the file from a backup")
+    return int(words[0]), int(words[1])
+
+
+def refuse_lost_manifest(disk: Disk, directory: str, filename: str) -> None:
+    """Without a manifest a directory holds no log. Raises RecoveryError if its files say that there must have been one: all
+    that a start leaves behind that was interrupted is a first base and a first increment without entries."""
+    if not disk.exists(directory) or disk.exists(posixpath.join(directory, UNNAMED_FILE)):
+        return
+    for name in disk.list_directory(directory):
+        found = re.fullmatch(re.escape(filename) + r"\.([0-9]+)\.(base|incr)\.(rdb|aof)", name)
+        path = posixpath.join(directory, name)
+        if found and (int(found[1]) > 1 or (found[2] == "incr" and _has_entries(disk, path))):
+            raise RecoveryError(
+                f"{posixpath.join(directory, filename)}.manifest: there is no such file, but {name} belongs to a log; put "
+                "the manifest back, or move the files of the log away to start without them"
+            )
+
+
+def _has_entries(disk: Disk, path: str) -> bool:
+    """Whether there is more in an increment than the line that it begins with."""
+    return disk.size(path) > LEADING_BYTES or b"*" in disk.read(path)
+
+
+def _reason(error: RecoveryError | CommandError) -> str:
+    return error.message.decode(errors="backslashreplace") if isinstance(error, CommandError) else str(error)

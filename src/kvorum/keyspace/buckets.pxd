@@ -83,6 +83,8 @@ cdef inline Entry** find_entry(Slot* slot, uint64_t hash, const char* key, size_
 
 cdef int insert_entry(Heap* heap, Slot* slot, uint64_t hash, Entry* entry, int64_t* bytes) noexcept
 cdef void remove_entry(Heap* heap, Slot* slot, uint64_t hash, Entry** place, int64_t* bytes) noexcept
+# To so many buckets (log2), of a slot without a directory that is not empty; -1: no memory, nothing has changed.
+cdef int resize(Heap* heap, Segment* segment, unsigned int bits, int64_t* bytes) noexcept
 cdef void prefetch_bucket(Bucket* bucket) noexcept nogil
 cdef Bucket* bucket_at(Slot* slot, uint64_t hash, uint64_t* following) noexcept nogil
 cdef Bucket* detach_overflow(Heap* heap, Bucket* head, int64_t* bytes) noexcept

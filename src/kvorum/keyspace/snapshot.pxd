@@ -8,10 +8,14 @@ is called, a Python method; a database may come several times, always with its c
   cannot be taken apart.
 - ``collection``: a big Hash, Set, SortedSet or List, which comes in parts. Key, expiry and clock, and the *type* of the value,
   are those of the Entry (valid during the call only); its content is not to be looked at, for it may have changed already.
-  What is returned gets exactly ``parts`` parts, each valid during its call only. Other records and other collections come in
-  between, also of other databases: so parts have to be gathered beside. Then comes ``finish``, the database selected: the
-  record has to go to where the others go, about so many bytes of it, and again until it says that it is done. ``entry``,
-  ``select`` and parts of other collections may still come in between (of what changes), ``finish`` of others does not.
+  What is returned gets exactly ``parts`` parts, each valid during its call only. Those that are about to change come first,
+  with other records and parts of other collections in between: they have to be gathered beside. Then, the database
+  selected, ``turn`` is called, and all others follow: they may go to where the records go, in which case ``entry``, ``select``
+  and parts of other collections, which still come in between (of what changes), have to be put behind. ``turn`` of others
+  does not come before ``finish``, which is called last: about so many bytes of what is left over, and again until it says
+  that it is done.
+- ``text``: a long string, which is to be written by ``finish``, after ``turn``. The value of the Entry stays valid until
+  then, but a buffer (kind BUFFER) only until ``text_changes``. None: the sink wants it as a whole record.
 
 A sink that raises ends the snapshot; what it raised comes out of the next ``Snapshot.step``.
 """
@@ -34,13 +38,17 @@ cdef class Parts:               # of one collection
     cdef int member(self, Entry* member) except -1
     # Of a List, in order: a listpack, or (plain) one element as it is, which may be of any size.
     cdef int leaf(self, const unsigned char* data, size_t size, bint plain) except -1
+    cdef int turn(self) except -1
     cdef bint finish(self, long long budget_bytes) except -1
+    # The buffer is about to change: what is still needed of it must be copied.
+    cdef int text_changes(self) except -1
 
 
 cdef class SnapshotSink:
     cdef public bint clocks     # whether records bear the access clock; without it, reads of keys cost nothing
     cdef int entry(self, Entry* entry) except -1
     cdef Parts collection(self, Entry* entry, uint64_t parts)
+    cdef Parts text(self, Entry* entry)
 
 cdef class Held:                # a value that left the table, or will change, before its record could be written at once
     # Private.
@@ -50,7 +58,7 @@ cdef class Held:                # a value that left the table, or will change, b
     cdef int origin
     cdef Parts parts            # None: not begun, or not taken apart
     cdef bint done
-    cdef bint finishing
+    cdef bint its_turn
     cdef uint64_t left          # parts to come
     cdef Members* members       # of a Hash, Set or SortedSet that was begun
     cdef MemberKeeper member_keeper
@@ -63,6 +71,7 @@ cdef class Held:                # a value that left the table, or will change, b
 
     cdef int begin(self) except -1
     cdef int share_leaves(self, List value) except -1
+    cdef int begin_text(self) except -1
     cdef int write_whole(self) except -1
     cdef long long advance(self, long long budget) except -1
     cdef long long advance_members(self, long long budget) except -1

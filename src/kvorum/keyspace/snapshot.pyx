@@ -85,7 +85,7 @@ cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object value)
 
 cdef enum:
-    BYTES_PER_WORK = 256        # so many bytes count as another element
+    BYTES_PER_WORK = 64         # so many bytes count as another element: they may have to be compressed
     LAZY_ELEMENTS = 64          # as for UNLINK: bigger values are freed later
     LAST_EPOCH = 0xFFFF
     UNFINISHED_LIMIT = 60000    # snapshots in a row that did not get to the end, of a collection or of all
@@ -101,7 +101,13 @@ cdef class Parts:
     cdef int leaf(self, const unsigned char* data, size_t size, bint plain) except -1:
         raise NotImplementedError
 
+    cdef int turn(self) except -1:
+        return 0
+
     cdef bint finish(self, long long budget_bytes) except -1:
+        raise NotImplementedError
+
+    cdef int text_changes(self) except -1:
         raise NotImplementedError
 
 
@@ -130,6 +136,9 @@ cdef class SnapshotSink:
         made.expire_ms = expiry_or_never(entry)
         made.clock = entry.clock
         return made
+
+    cdef Parts text(self, Entry* entry):
+        return None
 
 
 cdef class Rebuilt(Parts):
@@ -282,6 +291,10 @@ cdef class Held:
         value.tree.keeper = &self.leaf_keeper
         return 0
 
+    cdef int begin_text(self) except -1:
+        self.parts = self.snapshot.sink.text(self.record)
+        return self.write_whole() if self.parts is None else 0
+
     cdef int write_whole(self) except -1:
         self.snapshot.select(self.origin)
         self.snapshot.sink.entry(self.record)
@@ -295,18 +308,19 @@ cdef class Held:
             if self.record.kind == OBJECT:
                 self.begin()
             else:
-                self.write_whole()
+                self.begin_text()
             if self.done:
                 return whole_cost(self.record)
+        if not self.its_turn:
+            self.its_turn = True
+            self.snapshot.select(self.origin)
+            self.parts.turn()
         if self.members != NULL:
             cost = self.advance_members(budget)
         elif self.leaves != NULL:
             cost = self.advance_leaves(budget)
         if self.done or self.left > 0 or cost >= budget:
             return cost
-        if not self.finishing:
-            self.finishing = True
-            self.snapshot.select(self.origin)
         self.done = self.parts.finish((budget - cost) * BYTES_PER_WORK)
         return cost + 1 if self.done else budget
 
@@ -584,8 +598,12 @@ cdef class Snapshot(Keeper):
             return
         try:
             held = self.held.get(<size_t>value)
-            if held is not None and held.parts is None and not held.done and held.record.kind != BYTES:
+            if held is None or held.done:
+                return
+            if held.parts is None and held.record.kind != BYTES:
                 held.begin()
+            elif held.parts is not None and held.record.kind == BUFFER:
+                held.parts.text_changes()
         except BaseException as error:
             self.fail(error)
 

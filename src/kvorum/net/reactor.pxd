@@ -2,58 +2,17 @@
 from kvorum.clock cimport Clock
 from kvorum.journal.effects cimport Effects
 from kvorum.net.sockets cimport epoll_event
+from kvorum.net.watched cimport Listener, Watched
 from kvorum.pubsub.tracking cimport Tracking
-from kvorum.resp.parser cimport Parser, Scratch
-from kvorum.resp.writer cimport Writer
-from kvorum.session.outbox cimport HeldOutput, Outbox
+from kvorum.resp.parser cimport Scratch
+from kvorum.session.outbox cimport Outbox
 from kvorum.session.pipeline cimport Pipeline
-from kvorum.session.session cimport Session
 
 
 cdef struct OutputLimit:            # 0: none
     Py_ssize_t hard_bytes
     Py_ssize_t soft_bytes
     long long soft_seconds
-
-
-cdef class Watched:
-    """Something whose descriptor the reactor watches."""
-    cdef readonly int fd
-    cdef int kind
-
-
-cdef class Listener(Watched):
-    cdef readonly object socket
-    cdef readonly bint local        # a Unix socket
-
-
-cdef class Connection(Watched):
-    cdef Reactor reactor
-    cdef readonly Session session
-    cdef Parser parser
-    cdef Writer writer
-    cdef readonly bytes peer
-    cdef readonly bytes local
-    cdef readonly bint trusted
-    cdef readonly bint closed
-    cdef bint dirty                 # stands in reactor.dirty
-    cdef bint pending               # stands in reactor.pending
-    cdef readonly bint wants_write  # EPOLLOUT is registered
-    cdef long long over_soft_since_ns
-    cdef bint held                  # stands in reactor.held
-    cdef HeldOutput waiting         # what of the output waits for the log; None: never has any
-    cdef long long sent_bytes       # in all
-    cdef Py_ssize_t counted_bytes   # its part of reactor.client_bytes
-
-    cdef int count_memory(self) except -1
-    cdef int read(self) except -1
-    cdef int process(self) except -1
-    cdef int prefetch(self) noexcept
-    cdef int flush(self) except -1
-    cdef int hold(self, long long position, int replies) except -1
-    cdef Py_ssize_t count_allowed(self) except -1
-    cdef int fail_waiting(self, bytes message) except -1
-    cdef int mark_dirty(self) except -1
 
 
 cdef class Reactor:
@@ -67,6 +26,8 @@ cdef class Reactor:
     cdef bint loop_ready
     cdef bint interrupted
     cdef bint in_turn               # executing: nobody has to be woken
+    cdef long long gathering_ns     # since when replies wait for an fsync that was not asked for yet; 0: none do
+    cdef Py_ssize_t expected        # so many connections were let go at once the last time: they may come again together
     cdef bint pipelined             # the last turn executed many requests for each event
     cdef Watched waker
     cdef epoll_event* events
@@ -112,6 +73,8 @@ cdef class Reactor:
     cdef int let_go(self) except -1
     cdef int hold_replies(self) except -1
     cdef int release_replies(self) except -1
+    cdef int fail_replies(self) except -1
+    cdef int make_safe(self, int ready) except -1
     cdef long long log_end(self) noexcept
     cdef bint clients_exceed_limit(self) noexcept
     cdef int weigh_clients(self) except -1

@@ -12,16 +12,20 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from kvorum.config import ValueRefusedError
-from kvorum.errors import CommandError, StartupError
+from kvorum.errors import OUTCOME_UNKNOWN, CommandError, StartupError
+from kvorum.journal.directory import DataDirectory, DirectoryError
 from kvorum.journal.disk import Disk, DiskError, FileView, RealDisk
 from kvorum.journal.journal import ALWAYS, EVERYSEC, Journal
-from kvorum.journal.manifest import Manifest
+from kvorum.journal.manifest import Manifest, ManifestError, read_manifest
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.file_reader import FileReader
-from kvorum.journal.recovery import STEP_BYTES, Recovery, RecoveryError
+from kvorum.journal.recovery import STEP_BYTES, Recovery, RecoveryError, Resume
+from kvorum.journal.single_file import take_over
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_IGNORE
 from kvorum.resp.parser import Parser, Scratch
 from kvorum.resp.writer import Writer
+from kvorum.server.persistence_fields import persistence_fields
+from kvorum.server.reloading import Reloading
 from kvorum.server.saving import BASE, Saving
 from kvorum.session.pipeline import DISK_FAILED, LOADING
 from kvorum.session.session import Session
@@ -44,21 +48,28 @@ class Persistence:
         self.disk: Disk = RealDisk()
         self.has_files = has_files
         self.journal: Journal | None = None
+        self.owned: DataDirectory | None = None
         self.loaded_keys = 0
         self.expired_keys = 0
+        self.ending = False  # to be set: whatever is being read need not be read to its end
         self.loading_started_ms = 0
         self.loading_total_bytes = 0
         self.loading_done_bytes = 0
         self._reactor = reactor
         self._replayer = Session(0, context, None, Parser(Scratch()), Writer(2))
         self._next_fsync_ns = 0
-        context.make_safe = self.make_safe
+        self._last_index = 0  # of the log before, if it was switched off, and its term
+        self._last_term = 1
+        context.flush_log = self.flush_log
+        context.outbox.on_broken = self._log_broken
         self.saving = context.saving = Saving(context, self.disk, lambda: self.journal)
+        self.saving.reloading = Reloading(context, self.saving, lambda: self.journal, self._apply, has_files)
 
     # The start
 
     async def load(self) -> None:
-        """Read what is on disk, and open the journal.
+        """Read what is on disk, and open the journal. If the server is to end meanwhile, it stops in the middle and nothing is
+        changed; clients are answered LOADING until the end.
 
         :raises StartupError: the data cannot be used as they are; nothing was changed.
         """
@@ -69,29 +80,52 @@ class Persistence:
         self.context.keyspace.expiry_mode = EXPIRY_IGNORE
         self.loading_started_ms = self.context.clock.wall_ms()
         try:
+            if self.has_files:
+                self.saving.remove_leftovers(config.dir)
             if not config.appendonly:
                 await self._load_snapshot(posixpath.join(config.dir, config.dbfilename))
                 return
-            recovery = Recovery(self.disk, directory, config.appendfilename, self.context.keyspace, self._apply)
+            self.owned = DataDirectory.open(self.disk, directory, config.node_id)
+            self._take_over_single_file(posixpath.join(config.dir, config.appendfilename), directory)
+            recovery = Recovery(
+                self.disk, directory, config.appendfilename, self.context.keyspace, self._apply,
+                load_truncated=config.aof_load_truncated,
+            )  # fmt: skip
             try:
                 await self._recover(recovery)
             finally:
                 recovery.close()
             if recovery.manifest is None:
                 await self._load_snapshot(posixpath.join(config.dir, config.dbfilename))
+            if self.ending:
+                return
             recovery.cut()
+            self.owned.claim()
+            self.saving.remove_leftovers(directory)
             self._open_journal(directory, recovery)
-        except (RecoveryError, DiskError) as error:
+        except (RecoveryError, DirectoryError, DiskError) as error:
             raise StartupError(str(error)) from error
         finally:
+            if self.journal is None:
+                self._release()
             self.context.keyspace.expiry_mode = EXPIRY_DELETE
-            pipeline.gates &= ~LOADING
+            if not self.ending:
+                pipeline.gates &= ~LOADING
+
+    def _take_over_single_file(self, path: str, directory: str) -> None:
+        """What redis-server before version 7 has left becomes the base of the log."""
+        if take_over(self.disk, path, directory):
+            self.context.log.notice("single append-only file moved into the directory", file=path, directory=directory)
+        elif self.disk.exists(path):
+            self.context.log.warning(
+                "this file is not read: there is a log in the directory", file=path, directory=directory
+            )
 
     async def _recover(self, recovery: Recovery) -> None:
         log = self.context.log
         self.loading_total_bytes = recovery.bytes_total
         percent = -1
-        while not recovery.finished:
+        while not (recovery.finished or self.ending):
             recovery.step()
             self.loading_done_bytes = recovery.bytes_read
             now_percent = 100 * recovery.bytes_read // max(recovery.bytes_total, 1)
@@ -113,8 +147,11 @@ class Persistence:
         reader = FileReader(view.data, self.context.keyspace)
         self.loading_total_bytes = view.size
         try:
-            while not reader.finished:
-                self.loading_done_bytes = reader.load_some(STEP_BYTES)
+            while not (reader.finished or self.ending):
+                before, self.loading_done_bytes = self.loading_done_bytes, reader.load_some(STEP_BYTES)
+                percent = 100 * self.loading_done_bytes // max(view.size, 1)
+                if percent // 10 > 100 * before // max(view.size, 1) // 10:
+                    self.context.log.notice("loading the snapshot", percent=percent)
                 await asyncio.sleep(0)
         except RdbError as error:
             raise StartupError(f"{path}: {error}; restore the file from a backup, or move it away") from error
@@ -122,6 +159,8 @@ class Persistence:
             self.loaded_keys, self.expired_keys = reader.keys_loaded, reader.keys_expired
             del reader
             view.close()
+        if self.ending:
+            return
         self.context.log.notice("snapshot loaded", file=path, keys=self.loaded_keys, expired=self.expired_keys)
 
     def _apply(self, database: int, commands: bytes) -> None:
@@ -133,7 +172,9 @@ class Persistence:
         try:
             self.context.pipeline.apply(session)
         except CommandError as error:
-            raise RecoveryError(f"a command of the log cannot be executed: {error.message.decode()}") from error
+            raise RecoveryError(
+                f"a command of the log cannot be executed: {error.message.decode(errors='backslashreplace')}"
+            ) from error
         if session.parser.buffered():
             raise RecoveryError("an entry of the log ends in the middle of a command")
         session.parser.settle()
@@ -142,97 +183,172 @@ class Persistence:
 
     def _open_journal(self, directory: str, recovery: Recovery) -> None:
         config = self.context.config
-        if recovery.manifest is None and not self.disk.exists(directory):
-            self.disk.make_directory(directory)
-            self.disk.sync_directory(config.dir)
+        self._make_directory(directory)
         manifest = recovery.manifest or Manifest()
         if recovery.manifest is None and any(map(len, self.context.keyspace.databases)):
             manifest = self.saving.first_base(directory, config.appendfilename)
-        self.journal = Journal(
-            self.disk, directory, config.appendfilename, manifest,
-            clock=self.context.clock.wall_ms, index=recovery.index, term=recovery.term, on_safe=self._log_is_safe,
-        )  # fmt: skip
-        self.apply_policy(config)
-        self.context.effects.sinks.append(self._append)
+        self._begin(directory, manifest, index=recovery.index, term=recovery.term, resume=recovery.resume)
         if recovery.adopted:  # redis-server has written here: from now on everything is ours
             self.saving.want(BASE)
 
-    def refuse_switch(self, config: Config) -> None:
-        """CONFIG SET appendonly: what is not logged yet would have to be written first."""
-        if config.appendonly != (self.journal is not None):
-            raise ValueRefusedError("the append-only file is switched on and off at the start")
+    def _make_directory(self, directory: str) -> None:
+        if not self.disk.exists(directory):
+            self.disk.make_directory(directory)
+            self.disk.sync_directory(self.context.config.dir)
+
+    def _begin(
+        self,
+        directory: str,
+        manifest: Manifest,
+        *,
+        index: int,
+        term: int,
+        resume: Resume | None = None,
+        named: bool = True,
+    ) -> None:
+        """Open the journal: from now on it gets the effects."""
+        context = self.context
+        context.effects.commit()  # what was done before the log began is none of its business
+        journal = self.journal = Journal(
+            self.disk, directory, context.config.appendfilename, manifest, clock=context.clock.wall_ms, index=index,
+            term=term, position=context.effects.position, named=named, resume=resume, on_safe=self._reactor.log_is_safe,
+            wake_fd=self._reactor.wake_fd,
+        )  # fmt: skip
+        journal.on_failure = self._write_failed
+        journal.prompt = False  # the reactor asks, for all that it has executed until nothing is ready
+        context.outbox.flusher = journal.flusher
+        context.outbox.named = named
+        context.effects.journal = journal.write
+        self.apply_policy(context.config)
+
+    def switch(self, config: Config) -> None:
+        """CONFIG SET appendonly. What is there becomes the base of a new log; until it is written, the directory says what
+        it said before."""
+        if config.appendonly == (self.journal is not None):
+            return
+        if not config.appendonly:
+            self.context.effects.commit()
+            self._end()
+            return
+        directory = posixpath.join(config.dir, config.appenddirname)
+        try:
+            self._make_directory(directory)
+            self.owned = DataDirectory.open(self.disk, directory, config.node_id)
+            self.owned.claim()
+            manifest = read_manifest(self.disk, directory, config.appendfilename) or Manifest()
+            self._begin(directory, manifest, index=self._last_index, term=self._last_term, named=False)
+        except (DiskError, ManifestError, DirectoryError) as error:
+            self._release()
+            self.context.log.warning("the append-only file cannot be switched on", reason=str(error))
+            raise ValueRefusedError("Unable to turn on AOF. Check server logs.") from error
+        self.saving.want(BASE)
+
+    def _end(self) -> None:
+        """Close the journal: everything is safe then, if that can be."""
+        journal, self.journal = self.journal, None
+        if journal is None:
+            return
+        context = self.context
+        context.effects.journal = None
+        if self.saving.compacting:
+            self.saving.close()
+        try:
+            journal.close()
+        except DiskError as error:
+            context.log.warning("the append-only file was not closed in order", reason=str(error))
+        if journal.failed is not None:
+            context.log.warning("the last writes are not in the append-only file", reason=str(journal.failed))
+        self._last_index, self._last_term = journal.index, journal.term
+        self._release()
+        context.outbox.flusher = None
+        context.pipeline.gates &= ~DISK_FAILED
+        self._hold_replies()
 
     def apply_policy(self, config: Config) -> None:
-        """appendfsync may have changed."""
-        journal, outbox = self.journal, self.context.outbox
+        """Options of the journal may have changed."""
+        journal = self.journal
         if journal is None:
             return
         journal.policy = config.appendfsync.value
-        outbox.holding = journal.policy == ALWAYS
-        if outbox.holding:
-            outbox.safe, outbox.required = journal.safe, journal.written
-            journal.flush()
-        else:
-            outbox.safe = outbox.required
-            self._reactor.log_is_safe()
+        journal.segment_bytes = config.aof_segment_size
+        journal.timestamps = config.aof_timestamp_enabled
+        self._hold_replies()
 
-    def _append(self, batch: bytes) -> None:
-        """The effects of a turn."""
-        journal = self.journal
-        assert journal is not None
-        journal.append(batch)
-        if journal.failed is not None:
-            self._write_failed()
-        if self.context.outbox.holding:
-            self.context.outbox.required = journal.written
+    def _hold_replies(self) -> None:
+        """Whether replies wait for the log, by the policy in force."""
+        journal, outbox = self.journal, self.context.outbox
+        wanted = journal is not None and journal.policy == ALWAYS and not journal.paused
+        if wanted and not outbox.holding:
+            outbox.start_holding()
+            self.flush_log()
+        elif not wanted and outbox.holding:
+            outbox.stop_holding()
+        self._reactor.log_is_safe()
 
     def _write_failed(self) -> None:
-        journal, pipeline = self.journal, self.context.pipeline
+        """The journal could not write the effects of this turn; it keeps them."""
+        journal, pipeline, outbox = self.journal, self.context.pipeline, self.context.outbox
         assert journal is not None
+        assert journal.failed is not None
+        if outbox.holding:
+            outbox.failure = OUTCOME_UNKNOWN + str(journal.failed).encode()
+            self._reactor.log_is_safe()  # it may be cron that writes: the reactor is to look
         if not pipeline.gates & DISK_FAILED:
             self.context.log.warning(
                 "the append-only file cannot be written: writes are refused", reason=str(journal.failed)
             )
-            pipeline.disk_error = journal.failed.reason.encode() if journal.failed is not None else b""
+            pipeline.disk_error = journal.failed.reason.encode()
             pipeline.gates |= DISK_FAILED
 
-    def _log_is_safe(self) -> None:
-        """Called by the thread that has ended an fsync."""
-        journal = self.journal
-        if journal is not None and self.context.outbox.holding:
-            self.context.outbox.safe = journal.safe
-            self._reactor.log_is_safe()
+    def _log_broken(self) -> None:
+        """An fsync has failed: nobody knows what is on disk. Whose replies wait is told so, then the server ends."""
+        journal, context = self.journal, self.context
+        if journal is None or journal.broken is None:
+            return
+        reason = str(journal.broken)
+        context.log.warning("the append-only file is not safe on disk: the server ends", reason=reason)
+        if context.outbox.holding:
+            context.outbox.failure = OUTCOME_UNKNOWN + reason.encode()
+        context.pipeline.disk_error = reason.encode()
+        context.pipeline.gates |= DISK_FAILED
+        context.request_shutdown(status=1)
 
-    def make_safe(self) -> bool:
-        """WAITAOF: wait for an fsync of everything so far; whether it is safe then."""
-        journal = self.journal
-        if journal is None:
-            return False
+    def flush_log(self) -> None:
+        """Ask for an fsync of everything so far."""
         self.context.effects.commit()
-        if journal.failed is None:
-            journal.flusher.wait(journal.written)
-        return journal.failed is None and journal.broken is None
+        if self.journal is not None:
+            self.journal.flush()
 
     def tick(self, now_ns: int) -> None:
         """What is due: an fsync each second, another try after a failure, the next increment."""
         self.saving.tick()
-        journal = self.journal
+        journal, config = self.journal, self.context.config
         if journal is None:
             return
         if journal.broken is not None:
-            self.context.log.warning(
-                "the append-only file is not safe on disk: the server ends", reason=str(journal.broken)
-            )
-            self.context.request_shutdown()
+            if self.context.outbox.on_broken is not None:
+                self.context.outbox.on_broken = None
+                self._log_broken()
             return
         if journal.failed is not None:
             if not journal.retry():
+                self._write_failed()  # who has read meanwhile what is kept is told, too: no reply waits for space
                 return
+            journal.flush()  # who wanted that while nothing could be written was not heard
             self.context.pipeline.gates &= ~DISK_FAILED
             self.context.log.notice("the append-only file can be written again")
-        if journal.policy == EVERYSEC and now_ns >= self._next_fsync_ns:
+        if journal.paused != (config.no_appendfsync_on_rewrite and self.saving.writing is not None):
+            journal.paused = not journal.paused
+            self._hold_replies()
+        if journal.policy == EVERYSEC and now_ns >= self._next_fsync_ns and not journal.paused:
             self._next_fsync_ns = now_ns + NANOSECONDS
             journal.flush()
+        journal.note_idle()
+        if journal.named and not self.context.outbox.named:
+            self.context.outbox.named = True
+            self._reactor.log_is_safe()
+        if not journal.named and self.saving.writing is None and self.saving.rested(self.saving.compactions):
+            self.saving.want(BASE)  # the log that was switched on still has none
         try:
             journal.rotate_if_big()
         except DiskError as error:
@@ -240,55 +356,19 @@ class Persistence:
 
     def fields(self) -> dict[str, object]:
         """What INFO persistence shows of this, by Redis' names."""
-        saving, journal, now_s = self.saving, self.journal, self.context.clock.wall_ms() // 1000
-        snapshots, compactions, writing = saving.snapshots, saving.compactions, saving.writing
-        began_s = writing.began_ms // 1000 if writing is not None else 0
-        total = max(writing.keys_total, 1) if writing is not None else 1
-        done = writing.keys_written if writing is not None else 0
-        fields: dict[str, object] = {
-            "current_fork_perc": f"{100 * done / total:.2f}" if writing is not None else "0.00",
-            "current_save_keys_processed": done,
-            "current_save_keys_total": writing.keys_total if writing is not None else 0,
-            "rdb_changes_since_last_save": saving.changes,
-            "rdb_bgsave_in_progress": int(saving.saving),
-            "rdb_last_save_time": snapshots.last_time_s,
-            "rdb_last_bgsave_status": "ok" if snapshots.last_ok else "err",
-            "rdb_last_bgsave_time_sec": snapshots.last_duration_s,
-            "rdb_current_bgsave_time_sec": now_s - began_s if saving.saving else -1,
-            "rdb_saves": snapshots.count,
-            "rdb_last_load_keys_expired": self.expired_keys,
-            "rdb_last_load_keys_loaded": self.loaded_keys,
-            "aof_enabled": int(journal is not None),
-            "aof_rewrite_in_progress": int(saving.compacting),
-            "aof_rewrite_scheduled": int(BASE in saving.wanted),
-            "aof_last_rewrite_time_sec": compactions.last_duration_s,
-            "aof_current_rewrite_time_sec": now_s - began_s if saving.compacting else -1,
-            "aof_last_bgrewrite_status": "ok" if compactions.last_ok else "err",
-            "aof_rewrites": compactions.count,
-            "aof_last_write_status": "ok" if journal is None or journal.failed is None else "err",
-        }
-        if journal is not None:
-            fields["aof_current_size"] = journal.total_bytes + saving.base_bytes
-            fields["aof_base_size"] = saving.base_bytes
-            fields["aof_pending_rewrite"] = 0
-            fields["aof_buffer_length"] = 0
-            fields["aof_pending_bio_fsync"] = int(journal.flusher.busy)
-            fields["aof_delayed_fsync"] = 0
-        if self.context.loading:
-            percent = 100 * self.loading_done_bytes / max(self.loading_total_bytes, 1)
-            fields["loading_start_time"] = self.loading_started_ms // 1000
-            fields["loading_total_bytes"] = self.loading_total_bytes
-            fields["loading_loaded_bytes"] = self.loading_done_bytes
-            fields["loading_loaded_perc"] = f"{percent:.2f}"
-        return fields
+        return persistence_fields(self)
+
+    def _release(self) -> None:
+        """Let another process have the directory."""
+        if self.owned is not None:
+            self.owned.close()
+            self.owned = None
 
     def close(self) -> None:
         """Make everything safe."""
         self.saving.close()
-        if self.journal is None:
-            return
-        try:
-            self.journal.close()
-        except DiskError as error:
-            self.context.log.warning("the append-only file was not closed in order", reason=str(error))
-        self.journal = None
+        journal = self.journal
+        self._end()
+        self._release()
+        if journal is not None and journal.failed is not None:
+            self.context.request_shutdown(status=1)  # forced to end: what could not be written is lost

@@ -26,13 +26,12 @@ def run(config: Config) -> int:
     try:
         _check_directory(config)
         with asyncio.Runner(loop_factory=ReactorLoop) as runner:
-            runner.run(_serve(config))
+            return runner.run(_serve(config))
     except StartupError as error:
         sys.stderr.write(f"kvorum: {error}\n")
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _check_directory(config: Config) -> None:
@@ -41,7 +40,7 @@ def _check_directory(config: Config) -> None:
         raise StartupError(f"dir {config.dir}: not writable")
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config) -> int:
     server = AsyncServer(config)
     supervisor = Supervisor(config, os.environ, server.context.log)
     server.context.supervised_by = supervisor.name
@@ -59,6 +58,7 @@ async def _serve(config: Config) -> None:
     finally:
         if pid_file is not None:
             pid_file.unlink(missing_ok=True)
+    return server.exit_status
 
 
 def _heed_signals(server: AsyncServer) -> None:
@@ -80,7 +80,7 @@ def _end(server: AsyncServer, number: signal.Signals) -> None:
         server.persistence.saving.save_at_the_end(ShutdownFlag.SAVE in flags, ShutdownFlag.NOSAVE in flags)
     except CommandError as error:
         if ShutdownFlag.FORCE not in flags:
-            server.context.log.warning("not shutting down: the snapshot failed", reason=error.message.decode())
+            server.context.log.warning("not shutting down: the data cannot be written", reason=error.message.decode())
             return
     server.request_shutdown()
 

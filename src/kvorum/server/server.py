@@ -73,7 +73,8 @@ class AsyncServer:
     ) -> None:
         embedded = config is None
         if config is None:
-            config = Config.of(**{"port": 0, "bind": list(LOOPBACK), **options})  # type: ignore[arg-type]
+            files = {} if "dir" in options else {"appendonly": False}
+            config = Config.of(**{"port": 0, "bind": list(LOOPBACK), **files, **options})  # type: ignore[arg-type]
         elif options:
             raise TypeError("give a Config or options, not both")
         self.config = config
@@ -84,6 +85,7 @@ class AsyncServer:
         self._log = log if log is not None else open_logger(config, self._clock)
         self._owns_log = log is None
         self._closed = False
+        self.exit_status = 0
         self._stopping: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unix_path: Path | None = None
@@ -179,7 +181,7 @@ class AsyncServer:
             (("timeout", "tcp-keepalive", "client-query-buffer-limit", "client-output-buffer-limit",
               "proto-max-bulk-len", "protected-mode", "maxclients"), self._apply_network),
             (("maxmemory", "maxmemory-clients"), self._apply_client_limit),
-            (("appendfsync",), self.persistence.apply_policy),
+            (("appendfsync", "aof-segment-size", "aof-timestamp-enabled"), self.persistence.apply_policy),
             (("notify-keyspace-events", "tracking-table-max-keys"), self._apply_messages),
             (("hash-max-listpack-entries", "hash-max-listpack-value", "list-max-listpack-size", "list-compress-depth",
               "set-max-intset-entries", "set-max-listpack-entries", "set-max-listpack-value",
@@ -295,7 +297,8 @@ class AsyncServer:
             if self._owns_log:
                 self._log.close()
             raise
-        self._log.notice("Ready to accept connections", port=self.port)
+        if not self._stopping.is_set():
+            self._log.notice("Ready to accept connections", port=self.port)
         return self
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -304,7 +307,7 @@ class AsyncServer:
         config = self.config
         config.on_change("bind", self._move_addresses)
         config.on_change("port", self._move_port)
-        config.on_change("appendonly", self.persistence.refuse_switch)
+        config.on_change("appendonly", self.persistence.switch)
         self.context.info_providers["server"] = lambda: {"tcp_port": self.port, "multiplexing_api": MULTIPLEXING}
         self.context.info_providers["persistence"] = self.persistence.fields
         self.context.info_providers["clients"] = lambda: {"maxclients": self.reactor.max_clients}
@@ -319,8 +322,10 @@ class AsyncServer:
             self._unix_path = Path(config.unixsocket)
             self._unix_inode = self._unix_path.stat().st_ino
 
-    def request_shutdown(self) -> None:
-        """Ask the server to stop; who runs it waits for ``stopped``."""
+    def request_shutdown(self, status: int = 0) -> None:
+        """Ask the server to stop; who runs it waits for ``stopped``. ``status``: of the process, if it is one."""
+        self.exit_status = max(self.exit_status, status)
+        self.persistence.ending = True
         if self._stopping is not None:
             self._stopping.set()
 

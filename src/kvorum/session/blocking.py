@@ -79,7 +79,7 @@ class BlockedClients:
             session.held_by.again = True
             return WRITTEN
         if session.executing:
-            return on_timeout
+            return on_timeout() if callable(on_timeout) else on_timeout
         wait_ns = min(int(timeout_s * NANOSECONDS), LONGEST_WAIT_NS)
         deadline_ns = self.server.clock.monotonic_ns() + wait_ns if timeout_s else 0
         blocked = Blocked(self, call, keys, kind, deadline_ns, on_timeout)
@@ -122,6 +122,8 @@ class BlockedClients:
         if not blocked.waiting:
             return
         session = blocked.session
+        if callable(reply):
+            reply = reply()
         if isinstance(reply, CommandError):
             self.server.statistics.count_error(reply.code)
             blocked.command.failed_calls += 1
@@ -150,7 +152,7 @@ class BlockedClients:
         session.held_by = None
         if session.gates & (REPLY_SKIP | REPLY_OFF):
             self.server.pipeline.drop_reply(session)
-        session.connection.resume()
+        session.connection.resume(1)
 
     def _remove(self, blocked: Blocked) -> None:
         blocked.waiting = False

@@ -72,14 +72,14 @@ class ServerContext:
     notifications: Notifications = field(init=False)
     tracking: Tracking = field(init=False)
     blocking: BlockedClients = field(init=False)
-    make_safe: Callable[[], bool] = field(init=False)  # wait until everything so far is on disk; whether it is
+    flush_log: Callable[[], None] = field(init=False)  # ask for an fsync of everything so far
     saving: Any = field(init=False)  # of server.saving: what writes snapshots
     call_later: Callable[[float, Callable[[], object]], Any] = field(init=False)  # of the loop, once it serves
     migration: Targets = field(init=False)
     make_room: Callable[[], bool] = field(init=False)
     feed_monitors: Callable[[Session], None] = field(init=False)
     client_left: Callable[[Session], None] = field(init=False)
-    outbox: Outbox = field(default_factory=Outbox)
+    outbox: Outbox = field(init=False)
     clients: dict[int, Session] = field(default_factory=dict)
     monitors: set[Session] = field(default_factory=set)
     pubsub: PubSub = field(default_factory=PubSub)

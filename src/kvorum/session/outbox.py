@@ -1,18 +1,209 @@
 """What a reply waits for: the position of the log that it depends on, and how far the log is safe.
 
-The journal moves ``required`` forward when it has written a turn's effects, and ``safe`` follows when they are safe enough
-for the policy in force. While ``holding`` is false (every policy but ``appendfsync always``) nothing waits and all of this
-costs one test per turn. The reactor keeps, for each connection, where in its output the bytes begin that need a position;
-replies of one connection never overtake each other.
+While ``holding`` is false (every policy but ``appendfsync always``) nothing waits, and all of this costs one test per
+command. Else ``needed`` says, after each command, what its reply has to wait for:
+
+- a write for its own effects;
+- everything else is a read, also an error or an empty reply: it waits for what was last written to the slots of its keys;
+- a command that reads the keyspace without naming keys (KEYS, DBSIZE) for the end of the log;
+- one that touches no key (PING) for nothing.
+
+What others write to a client (messages, replies to blocked commands) waits for the end of the log. The reactor keeps a
+``HeldOutput`` per connection; replies of one connection never overtake each other.
+
+Positions are those of ``Effects``: bytes of RESP since the start.
 """
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+from kvorum.commands.call import Call
+from kvorum.commands.command import Command
+from kvorum.commands.spec import BeginUnknown, Flag
+from kvorum.journal.effects import Effects
+from kvorum.journal.flusher import Flusher
+from kvorum.keyspace.hashing import SLOTS, key_slot
+
+WRITES = int(Flag.WRITE)
+READS = int(Flag.READONLY)
+LOOKS_AROUND = int(Flag.TOUCHES_ARBITRARY_KEYS)  # reads keys that it does not name
+
 
 class Outbox:
-    """The two positions of one server. ``safe`` is set from another thread: whoever does that wakes the reactor."""
+    """The positions of one server. ``flusher`` (None: there is no journal) says what is safe; ``settle`` looks at it."""
 
-    def __init__(self) -> None:
+    def __init__(self, effects: Effects) -> None:
+        self.effects = effects
+        self.flusher: Flusher | Any = None
+        self.requested = 0
+        self.named = True  # whether a start would find the log: not before one that was switched on has its base
         self.holding = False
-        self.required = 0
         self.safe = 0
+        self.everywhere = 0
+        self.slots = array("q")
+        # A write or an fsync has failed: the text of the error for whose replies wait. The reactor hands it out.
+        self.failure: bytes | None = None
+        # Who wants to know when a position is safe: (position, called then). WAITAOF.
+        self.waiting: list[tuple[int, Callable[[], object]]] = []
+        self.on_broken: Callable[[], object] | None = None  # called once when an fsync has failed
+
+    def start_holding(self) -> None:
+        """From now on replies wait."""
+        self.holding = True
+        self.safe = self.flusher.safe
+        self.everywhere = self.effects.position
+        self.slots = array("q", bytes(8 * SLOTS))
+        self.effects.removed_keys = []
+
+    def stop_holding(self) -> None:
+        """Nothing waits any more; what waits is let go by the next ``settle``."""
+        self.holding = False
+        self.slots = array("q")
+        self.effects.removed_keys = None
+
+    def needed(self, call: Call, command: Command, before: int) -> int:
+        """What the reply to a command that was executed waits for; ``before`` is the position before it."""
+        position = self.effects.position
+        if (
+            self.effects.removed_keys and self.effects.group is None
+        ):  # else their deletion is logged with the transaction
+            self.note_removed(position)
+        if command.movable:
+            return self._needed_by(command.keys(call.args), call, command, before, position)
+        if command.first_key == 0:
+            if position != before and command.flags & WRITES:
+                self.everywhere = position
+            return position if position != before or command.flags & READS else 0
+        last = command.last_key if command.last_key >= 0 else call.argc + command.last_key
+        needed = self.everywhere
+        index = command.first_key
+        while index <= last:
+            slot = call.slot(index)
+            if position != before:
+                self.slots[slot] = position
+            elif self.slots[slot] > needed:
+                needed = self.slots[slot]
+            index += command.key_step
+        return position if position != before or command.flags & LOOKS_AROUND else needed
+
+    def _needed_by(self, found: list[tuple[int, Any]], call: Call, command: Command, before: int, position: int) -> int:
+        """The same for commands whose keys have to be searched."""
+        needed = self.everywhere
+        if not found or any(isinstance(spec.begin, BeginUnknown) for spec in command.declaration.key_specs):
+            needed = position  # SORT with patterns: it looks at keys that nobody can tell before
+        for index, _ in found:
+            slot = call.slot(index)
+            if position != before:
+                self.slots[slot] = position
+            else:
+                needed = max(needed, self.slots[slot])
+        return position if position != before else needed
+
+    def note_group(self, call: Call, commands: list[tuple[Command, list[bytes]]], before: int) -> None:
+        """The effects of a transaction were logged: they belong to the keys of its commands."""
+        if self.effects.position != before:
+            for command, request in commands:
+                if command.flags & WRITES:
+                    call.load(request)
+                    self.needed(call, command, before)
+
+    def note_removed(self, position: int) -> None:
+        """Keys expired or were evicted, and ``position`` is behind their deletion."""
+        for key in self.effects.removed_keys or ():
+            slot = key_slot(key)
+            self.slots[slot] = position
+        self.effects.removed_keys = []
+
+    def settle(self) -> bool:
+        """Look how far the log is safe, and tell who waits for that; whether there was anything new."""
+        safe = self.effects.position if self.flusher is None or not self.holding else self.flusher.safe
+        moved: bool = safe != self.safe
+        self.safe = safe
+        if self.waiting:
+            self._tell()
+        if self.on_broken is not None and self.flusher is not None and self.flusher.error is not None:
+            tell, self.on_broken = self.on_broken, None
+            tell()
+        return moved
+
+    def wants_flush(self) -> bool:
+        """Whether replies wait for an fsync that nobody has asked for yet."""
+        return self.holding and self.effects.committed_bytes + self.effects.batch.pending > self.requested
+
+    def flush(self) -> bool:
+        """Log what was done and let it become safe; whether it is so already."""
+        self.effects.commit()
+        self.requested = self.effects.committed_bytes
+        if self.flusher.is_quick():
+            self.flusher.flush_now()
+            return True
+        self.flusher.request()
+        return False
+
+    def is_safe(self, position: int) -> bool:
+        """Whether the log is on disk up to a position."""
+        return self.named and self.flusher is not None and bool(self.flusher.safe >= position)
+
+    def _tell(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for position, when_safe in waiting:
+            if self.flusher is None or self.is_safe(position):
+                when_safe()
+            else:
+                self.waiting.append((position, when_safe))
+
+    def when_safe(self, position: int, call: Callable[[], object]) -> None:
+        """Call when a position is safe, or when there is no journal any more. Once."""
+        self.waiting.append((position, call))
+
+
+class HeldOutput:
+    """What of the output of one connection waits. Offsets count bytes since the connection was made.
+
+    ``marks``: where output begins that waits, for which position, and how many replies stand there: [offset, position,
+    replies], with rising positions.
+    """
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self.marks: list[list[int]] = []
+        self.noted = 0
+
+    def note(self, taken: int, written: int, position: int, replies: int) -> None:
+        """What was written since the last time needs ``position``. Of all ``written`` bytes ``taken`` have been sent."""
+        start = max(self.noted, taken)
+        if written <= start:
+            return
+        self.noted = written
+        marks = self.marks
+        if marks and (position <= marks[-1][1] or marks[-1][1] > self.outbox.effects.committed_bytes):
+            # It cannot leave before that mark; or both belong to this turn, which becomes safe as a whole.
+            mark = marks[-1]
+            mark[1] = max(mark[1], position)
+            mark[2] += replies
+        elif position > self.outbox.safe:
+            marks.append([start, position, replies])
+
+    def allowed(self, written: int) -> int:
+        """How far the output may leave."""
+        safe = self.outbox.safe
+        marks = self.marks
+        passed = 0
+        for mark in marks:
+            if mark[1] > safe:
+                break
+            passed += 1
+        if passed:
+            del marks[:passed]
+        return marks[0][0] if marks else written
+
+    def give_up(self) -> int:
+        """What waits is not to be sent: how many replies that are. What is written in its place counts as new."""
+        replies = sum(mark[2] for mark in self.marks)
+        if self.marks:
+            self.noted = self.marks[0][0]
+        self.marks = []
+        return replies

@@ -8,6 +8,7 @@ from kvorum.commands.command cimport Command
 from kvorum.journal.effects cimport Effects
 from kvorum.keyspace.table cimport Keyspace
 from kvorum.resp.writer cimport Writer
+from kvorum.session.outbox cimport Outbox
 from kvorum.session.session cimport Session
 
 
@@ -18,6 +19,7 @@ cdef class Pipeline:
     cdef public CommandIndex index
     cdef public Keyspace keyspace
     cdef public Effects effects
+    cdef public Outbox outbox
     cdef public int gates
     cdef public long long wall_offset_ms
     cdef public long long slow_ns
@@ -32,7 +34,8 @@ cdef class Pipeline:
     @cython.locals(call=Call, command=Command, end_ns=cython.longlong, now_ms=cython.longlong)
     cpdef long long run(self, Session session, long long start_ns) except? -2
 
-    @cython.locals(call=Call, reply=Writer, mark=cython.Py_ssize_t, end_ns=cython.longlong, failed=cython.bint)
+    @cython.locals(call=Call, reply=Writer, mark=cython.Py_ssize_t, end_ns=cython.longlong, failed=cython.bint,
+                   before=cython.longlong, needed=cython.longlong)
     cdef long long execute(self, Session session, Command command, long long start_ns) except? -2
 
     @cython.locals(call=Call, command=Command, reply=Writer)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kvorum import errors
 from kvorum.commands.command import Command
+from kvorum.commands.half_done import log_what_is_there
 from kvorum.commands.spec import Flag
 from kvorum.errors import CommandError
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_HIDE
@@ -42,6 +43,7 @@ MEMORY = 2  # maxmemory is set
 PAUSED = 4  # CLIENT PAUSE
 MONITORED = 8  # at least one client runs MONITOR
 DISK_FAILED = 16  # the journal cannot be written
+SNAPSHOT_FAILED = 32  # save points do not work, and writes are to stop then
 
 HTTP_WORDS = frozenset([b"post", b"host:"])
 
@@ -66,6 +68,8 @@ READONLY = int(Flag.READONLY)
 NO_MULTI = int(Flag.NO_MULTI)
 WHILE_LOADING = int(Flag.LOADING)
 FAST = int(Flag.FAST)
+LOGGED = int(Flag.WRITE | Flag.MAY_REPLICATE)
+BLOCKING = int(Flag.BLOCKING)
 SKIP_SLOWLOG = int(Flag.SKIP_SLOWLOG)
 UNMONITORED = int(Flag.SKIP_MONITOR | Flag.ADMIN)
 
@@ -80,6 +84,7 @@ class Pipeline:
         self.index = server.registry.index
         self.keyspace = server.keyspace
         self.effects = server.effects
+        self.outbox = server.outbox
         self.gates = 0
         self.wall_offset_ms = 0
         self.slow_ns = NEVER_SLOW
@@ -137,6 +142,7 @@ class Pipeline:
         failed = False
         reply = call.reply
         mark = reply.pending
+        before = self.effects.position if self.outbox.holding else 0
         self.effects.begin()
         try:
             if command.raw:
@@ -160,7 +166,13 @@ class Pipeline:
             internal = CommandError(errors.INTERNAL)
             reply.value(internal)
             self._count_error(internal)
+            if command.flags & MAY_WRITE:
+                log_what_is_there(call)
         call.finish(self.effects)
+        if self.outbox.holding:
+            needed = self.outbox.needed(call, command, before)
+            if needed > session.required:
+                session.required = needed
         end_ns = self.clock.monotonic_ns()
         self.commands += 1
         session.last_command = command
@@ -179,6 +191,7 @@ class Pipeline:
         """EXEC: execute what was queued; the effects of all are one unit. Writes the reply and says so."""
         call = session.call
         transaction = (call.command, call.args)
+        before = self.effects.position
         self.effects.open_group()
         session.executing = True
         try:
@@ -189,9 +202,11 @@ class Pipeline:
                 self._execute_queued(session, command)
         finally:
             session.executing = False
+            self.effects.close_group()
+            if self.outbox.holding:
+                self.outbox.note_group(call, commands, before)
             call.command = transaction[0]
             call.load(transaction[1])
-            self.effects.close_group()
         return WRITTEN
 
     def _execute_queued(self, session: Session, command: Command) -> None:
@@ -208,7 +223,7 @@ class Pipeline:
         """Execute every whole request that ``session.parser`` has, as a log says it: no checks, no effects, no replies.
 
         What stands in MULTI and EXEC is executed like the rest: it is one entry of the log anyway. Returns the number of
-        requests. ``CommandError``: a command is unknown, or fails; who wrote the log did not fail.
+        requests. ``CommandError``: a command is unknown, or fails, or is none that a log has; who wrote the log did not fail.
         """
         call = session.call
         reply = call.reply
@@ -221,6 +236,8 @@ class Pipeline:
             count += 1
             if command.name in (b"multi", b"exec"):
                 continue
+            if (not command.flags & LOGGED and command.name != b"select") or command.flags & BLOCKING:
+                raise CommandError(errors.not_of_a_log(command.name))
             call.command = command
             try:
                 if command.raw:
@@ -276,8 +293,10 @@ class Pipeline:
                 return 0  # at the news of what was evicted: it has left, nothing may wait or listen in its name
             if not has_room and flags & DENYOOM:
                 return self._refuse(session, command, errors.OUT_OF_MEMORY)
-        if self.gates & DISK_FAILED and flags & WRITES:
-            return self._refuse(session, command, errors.JOURNAL_NOT_WRITTEN + self.disk_error)
+        if self.gates & (DISK_FAILED | SNAPSHOT_FAILED) and (flags & WRITES or command.name == b"ping"):
+            snapshots = self.gates & SNAPSHOT_FAILED
+            refusal = errors.SNAPSHOT_NOT_WRITTEN if snapshots else errors.JOURNAL_NOT_WRITTEN + self.disk_error
+            return self._refuse(session, command, refusal)
         if gates & SUBSCRIBED and session.listening and command.name not in FOR_SUBSCRIBERS:
             return self._refuse(session, command, errors.not_for_subscribers(command.name))
         if self.gates & LOADING and not command.flags & WHILE_LOADING:

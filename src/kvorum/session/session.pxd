@@ -31,6 +31,7 @@ cdef class Session:
     cdef public list watched
     cdef public bint watch_broken
     cdef public bint executing
+    cdef public long long required
     cdef public Mailbox mailbox
 
     cpdef Py_ssize_t kept_bytes(self) except -1

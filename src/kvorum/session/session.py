@@ -64,6 +64,7 @@ class Session:
         self.watched: list[WatchedKey] = []
         self.watch_broken = False
         self.executing = False  # a transaction: nothing may block now
+        self.required = 0  # what the replies wait for that have been written since the reactor last asked: see outbox
         self.mailbox: Mailbox | Any = None  # see open_mailbox
         self.reset_user()
 

@@ -5,14 +5,19 @@ the three fsyncs, are operations with a number: ``fail`` and ``shorten`` name th
 after each.
 
 **What is safe.** Content is safe after a successful ``fsync`` or ``fdatasync`` of the file, names after
-``sync_directory`` of their directory (both, if a rename crosses directories). After an fsync that failed, what it
-should have made safe never becomes safe by another one: Linux forgets which pages it could not write.
+``sync_directory`` of their directory (both, if a rename crosses directories). An fsync covers what was done before it
+began: it is recorded when it ends, and ``covers`` says how many operations there were when it began; ``while_syncing``
+is called in between. After an fsync that failed, what it should have made safe never becomes safe by another one, nor
+does what is appended to it: Linux forgets which pages it could not write.
 
 **What a crash may leave behind**, after each operation, is any combination of
 
 - for each file, what is safe plus a prefix of the appends and truncations since. The last append may moreover be
-  torn: at every byte if it has at most ``SMALL_BYTES``, else at every sector boundary of the file, and one byte
-  from its start and end;
+  torn: at every byte if it has at most ``small_bytes`` (``SMALL_BYTES`` unless told), else at every sector boundary of
+  the file, and one byte from its start and end. What is missing may be missing altogether, or, from the end of an
+  operation or a sector boundary on, be zeros up to the length that the file had: some file systems note the new length
+  before the data are there. (One zero at the very end, in a sector of its own, is left out: nothing tells it from a
+  damaged byte.)
 - for the names, what is safe plus any subset of the changes since, in their order: a rename may be lost and a later
   one kept. A file without a name is gone, and so is what is in a directory that is gone.
 
@@ -30,8 +35,11 @@ from __future__ import annotations
 import errno
 import itertools
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from kvorum.journal.disk import Buffer, DiskError, DiskFile, FileView, disk_error
 
@@ -46,7 +54,7 @@ MOST_COMBINATIONS = 4096
 @dataclass(frozen=True, slots=True)
 class Operation:
     """Something that was done, or tried. ``target`` is the new name of a rename, ``data`` what an append wrote,
-    ``size`` that of a truncation."""
+    ``size`` that of a truncation, ``covers`` how many operations there were when an fsync began."""
 
     name: str
     path: str
@@ -55,6 +63,7 @@ class Operation:
     size: int = 0
     inode: int = -1
     error: int = 0
+    covers: int = -1
 
     def __str__(self) -> str:
         words = [self.name, self.path]
@@ -88,9 +97,27 @@ class CrashState:
         return FakeDisk(self.directories, self.files)
 
 
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def _alone(
+    method: Callable[Concatenate[FakeDisk, _Arguments], _Result],
+) -> Callable[Concatenate[FakeDisk, _Arguments], _Result]:
+    """One thread at a time."""
+
+    @wraps(method)
+    def locked(self: FakeDisk, /, *arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        with self._lock:
+            return method(self, *arguments, **named)
+
+    return locked
+
+
 class FakeDisk:
     """Files in memory. ``capacity`` is the space for all of them, None for endless; ``unreadable`` maps paths to
-    the errno of opening and reading them; ``operations`` is what was done."""
+    the errno of opening and reading them; ``operations`` is what was done. Threads may share
+    it."""
 
     def __init__(
         self,
@@ -100,7 +127,10 @@ class FakeDisk:
     ) -> None:
         self.capacity = capacity
         self.unreadable: dict[str, int] = {}
+        self.while_syncing: Callable[[DiskFile], object] | None = None
         self.operations: list[Operation] = []
+        self.small_bytes = SMALL_BYTES
+        self._lock = threading.RLock()
         self._directories = set(directories)
         self._contents: list[bytearray] = []
         self._names: dict[str, int] = {}
@@ -132,20 +162,26 @@ class FakeDisk:
         return {path: bytes(self._contents[inode]) for path, inode in sorted(self._names.items())}
 
     @property
+    def failed(self) -> bool:
+        """Whether anything has failed so far."""
+        return any(operation.error for operation in self.operations)
+
+    @property
     def open_files(self) -> list[str]:
         """Paths under which the files that are open were opened."""
         return sorted(file.path for file in self._open.values())
 
     def crash_states(self) -> Iterator[CrashState]:
         """What a crash may leave behind, after none and after each of the operations so far."""
-        safety = _Safety(self._first_directories, self._first_names, self._first_contents)
+        safety = _Safety(self._first_directories, self._first_names, self._first_contents, self.small_bytes)
         yield from safety.states(0, "before the first operation")
         for number, operation in enumerate(self.operations, 1):
-            safety.apply(operation)
+            safety.apply(number, operation)
             yield from safety.states(number, str(operation))
 
     # What the journal does.
 
+    @_alone
     def create(self, path: str, replace: bool = False) -> DiskFile:
         if path in self._directories:
             raise disk_error("create", path, errno.EISDIR)
@@ -161,10 +197,12 @@ class FakeDisk:
         self._contents.append(bytearray())
         return self._opened(path)
 
+    @_alone
     def open_append(self, path: str) -> DiskFile:
         self._need_file("open", path)
         return self._opened(path)
 
+    @_alone
     def append(self, file: DiskFile, *parts: Buffer) -> int:
         inode = self._inode(file)
         data = b"".join(parts)
@@ -179,20 +217,29 @@ class FakeDisk:
         return len(data[:room])
 
     def fsync(self, file: DiskFile) -> None:
-        self._record(Operation("fsync", file.path, inode=self._inode(file)), "fsync")
+        self._sync("fsync", file)
 
     def fdatasync(self, file: DiskFile) -> None:
-        self._record(Operation("fdatasync", file.path, inode=self._inode(file)), "fsync")
+        self._sync("fdatasync", file)
 
+    def _sync(self, name: str, file: DiskFile) -> None:
+        inode, covers = self._inode(file), len(self.operations)
+        if self.while_syncing is not None:
+            self.while_syncing(file)
+        self._record(Operation(name, file.path, inode=inode, covers=covers), "fsync")
+
+    @_alone
     def truncate(self, file: DiskFile, size: int) -> None:
         inode = self._inode(file)
         self._record(Operation("truncate", file.path, size=size, inode=inode), "truncate")
         _resize(self._contents[inode], size)
 
+    @_alone
     def close(self, file: DiskFile) -> None:
         self._inode(file)
         del self._open[id(file)], self._inodes[id(file)]
 
+    @_alone
     def rename(self, source: str, target: str) -> None:
         operation = f"rename to {target}"
         self._need_file(operation, source)
@@ -202,11 +249,13 @@ class FakeDisk:
         del self._names[source]
         self._names[target] = inode
 
+    @_alone
     def unlink(self, path: str) -> None:
         self._need_file("remove", path)
         self._record(Operation("unlink", path), "remove")
         del self._names[path]
 
+    @_alone
     def make_directory(self, path: str) -> None:
         if path in self._names:
             raise disk_error("create directory", path, errno.EEXIST)
@@ -215,6 +264,7 @@ class FakeDisk:
             self._record(Operation("make_directory", path), "create directory")
             self._directories.add(path)
 
+    @_alone
     def sync_directory(self, path: str) -> None:
         if path not in self._directories:
             raise disk_error("fsync directory", path, errno.ENOENT)
@@ -250,7 +300,9 @@ class FakeDisk:
         return sum(len(self._contents[inode]) for inode in held)
 
     def _opened(self, path: str) -> DiskFile:
-        file = DiskFile(path, -1)
+        # As of real files, the number of one that was closed is used again.
+        used = {file.descriptor for file in self._open.values()}
+        file = DiskFile(path, next(number for number in itertools.count(-1, -1) if number not in used))
         self._open[id(file)] = file
         self._inodes[id(file)] = self._names[path]
         return file
@@ -269,13 +321,12 @@ class FakeDisk:
         if posixpath.dirname(path) not in self._directories:
             raise disk_error(operation, path, errno.ENOENT)
 
+    @_alone
     def _record(self, operation: Operation, name: str) -> None:
         """Note it; raise what it is to fail with."""
         error = self._failures.get(len(self.operations), 0)
         if error:
-            self.operations.append(
-                Operation(operation.name, operation.path, operation.target, inode=operation.inode, error=error)
-            )
+            self.operations.append(replace(operation, data=b"", size=0, error=error))
             raise disk_error(name, operation.path, error)
         self.operations.append(operation)
 
@@ -285,26 +336,34 @@ class _Content:
     """A file: what is safe of it, and what was done since. After a failed fsync nothing more becomes safe."""
 
     safe: bytes = b""
-    pending: list[Operation] = field(default_factory=list)
+    pending: list[tuple[int, Operation]] = field(default_factory=list)
     given_up: bool = False
 
-    def variants(self) -> list[bytes]:
+    def sync(self, covers: int) -> None:
+        """What was done before so many operations is safe."""
+        content = bytearray(self.safe)
+        while self.pending and self.pending[0][0] <= covers:
+            _carry_out(self.pending.pop(0)[1], content)
+        self.safe = bytes(content)
+
+    def variants(self, small_bytes: int) -> list[bytes]:
         """What a crash may make of it, the safe one first and the complete one last."""
         found = [self.safe]
-        for operation in self.pending:
+        for _, operation in self.pending:
             content = bytearray(found[-1])
-            if operation.name == "append":
-                content += operation.data
-            else:
-                _resize(content, operation.size)
+            _carry_out(operation, content)
             found.append(bytes(content))
         torn: list[bytes] = []
-        if self.pending and self.pending[-1].name == "append":
-            before, data = found[-2], self.pending[-1].data
-            torn = [before + data[:size] for size in _tears(len(before), len(data))]
+        if self.pending and self.pending[-1][1].name == "append":
+            before, data = found[-2], self.pending[-1][1].data
+            torn = [before + data[:size] for size in _tears(len(before), len(data), small_bytes)]
         if len(found) > MOST_PREFIXES:
             found = found[: MOST_PREFIXES // 2] + found[-MOST_PREFIXES // 2 :]
-        return list(dict.fromkeys([*found[:-1], *torn, found[-1]]))
+        whole = found[-1]
+        short = [*found[:-1], *torn]
+        sectors = [one for one in torn if len(one) % SECTOR_BYTES == 0 and len(one) < len(whole) - 1]
+        zeros = [one + bytes(len(whole) - len(one)) for one in (*found[:-1], *sectors) if len(one) < len(whole)]
+        return list(dict.fromkeys([*short, *zeros, whole]))
 
 
 @dataclass(slots=True)
@@ -318,21 +377,27 @@ class _Change:
 class _Safety:
     """What is safe and what is not yet, while the operations are gone through again."""
 
-    def __init__(self, directories: frozenset[str], names: dict[str, int], contents: Sequence[bytes]) -> None:
+    def __init__(
+        self, directories: frozenset[str], names: dict[str, int], contents: Sequence[bytes], small_bytes: int
+    ) -> None:
+        self.small_bytes = small_bytes
         self.directories = set(directories)
         self.names = dict(names)
         self.contents = {inode: _Content(content) for inode, content in enumerate(contents)}
         self.changes: list[_Change] = []
 
-    def apply(self, operation: Operation) -> None:
-        """Go through one operation."""
+    def apply(self, number: int, operation: Operation) -> None:
+        """Go through one operation; ``number`` counts from 1."""
         name = operation.name
         if name in ("fsync", "fdatasync"):
-            self._fsync(self.contents[operation.inode], failed=bool(operation.error))
+            self._fsync(self.contents[operation.inode], operation)
         elif operation.error:
             return
         elif name in ("append", "truncate"):
-            self.contents[operation.inode].pending.append(operation)
+            content = self.contents[operation.inode]
+            content.pending.append((number, operation))
+            if name == "truncate" and operation.size <= len(content.safe):
+                content.given_up = False  # what was lost is cut off
         elif name == "sync_directory":
             self._sync_directory(operation.path)
         else:
@@ -344,11 +409,10 @@ class _Safety:
             self.changes.append(_Change(operation, places))
 
     @staticmethod
-    def _fsync(content: _Content, failed: bool) -> None:
-        content.given_up |= failed and bool(content.pending)
-        if not failed and not content.given_up:
-            content.safe = _last(content)
-            content.pending.clear()
+    def _fsync(content: _Content, operation: Operation) -> None:
+        content.given_up |= bool(operation.error) and bool(content.pending)
+        if not operation.error and not content.given_up:
+            content.sync(operation.covers)
 
     def _sync_directory(self, path: str) -> None:
         for change in self.changes:
@@ -375,7 +439,7 @@ class _Safety:
     def _combinations(self) -> Iterator[tuple[Sequence[_Change], dict[int, bytes]]]:
         named = {*self.names.values(), *(change.operation.inode for change in self.changes)}
         inodes = sorted(named & set(self.contents))
-        choices = [self.contents[inode].variants() for inode in inodes]
+        choices = [self.contents[inode].variants(self.small_bytes) for inode in inodes]
         subsets = _subsets(self.changes)
         count = len(subsets)
         for variants in choices:
@@ -395,14 +459,12 @@ class _Safety:
                     yield subsets[pick], dict(zip(inodes, varied, strict=True))
 
 
-def _last(content: _Content) -> bytes:
-    found = bytearray(content.safe)
-    for operation in content.pending:
-        if operation.name == "append":
-            found += operation.data
-        else:
-            _resize(found, operation.size)
-    return bytes(found)
+def _carry_out(operation: Operation, content: bytearray) -> None:
+    """Do to a content what an append or a truncation did."""
+    if operation.name == "append":
+        content += operation.data
+    else:
+        _resize(content, operation.size)
 
 
 def _resize(content: bytearray, size: int) -> None:
@@ -410,10 +472,10 @@ def _resize(content: bytearray, size: int) -> None:
     content += bytes(size - len(content))
 
 
-def _tears(offset: int, size: int) -> list[int]:
+def _tears(offset: int, size: int, small_bytes: int) -> list[int]:
     """How much of an append of so many bytes may have been written, at this offset of the file; neither nothing nor
     all."""
-    if size <= SMALL_BYTES:
+    if size <= small_bytes:
         return list(range(1, size))
     sectors = [
         boundary - offset for boundary in range(offset // SECTOR_BYTES * SECTOR_BYTES, offset + size, SECTOR_BYTES)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kvorum.testing.process import ServerProcess
+from kvorum.testing.process import START_TIMEOUT_S, ServerProcess
 
 HOST = "127.0.0.1"
 READY = re.compile(r"Ready to accept connections.*\bport=(\d+)")
@@ -36,11 +36,13 @@ class KvorumServer:
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
         cores: Sequence[int] | None = None,
+        start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
         command = [*kvorum_command(), "server", "--host", HOST, "--port", "0", "--save", "", "--appendonly", "no"]
         self.process = ServerProcess(
-            [*command, *options], READY, environment=environment, directory=directory, cores=cores
-        )
+            [*command, *options], READY, environment=environment, directory=directory, cores=cores,
+            start_timeout_s=start_timeout_s,
+        )  # fmt: skip
 
     @property
     def port(self) -> int:

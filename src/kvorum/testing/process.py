@@ -52,6 +52,7 @@ class ServerProcess:
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
         cores: Sequence[int] | None = None,
+        start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
         """``environment`` is added to this process's; without ``directory`` a fresh one is made and removed at the end;
         ``cores`` pins the process to these CPU cores."""
@@ -63,6 +64,7 @@ class ServerProcess:
         self._own_directory = directory is None
         self.directory = directory if directory is not None else Path(tempfile.mkdtemp(prefix="kvorum-"))
         self._cores = cores
+        self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[str] | None = None
         self._settled = threading.Event()
         self._reader: threading.Thread | None = None
@@ -100,9 +102,9 @@ class ServerProcess:
             os.sched_setaffinity(self._process.pid, self._cores)
         self._reader = threading.Thread(target=self._read, name=f"output of {self.command[0]}", daemon=True)
         self._reader.start()
-        answered = self._settled.wait(START_TIMEOUT_S)
+        answered = self._settled.wait(self._start_timeout_s)
         if self.ready_match is None:
-            trouble = "ended before it was ready" if answered else f"was not ready after {START_TIMEOUT_S:g} s"
+            trouble = "ended before it was ready" if answered else f"was not ready after {self._start_timeout_s:g} s"
             self.stop()
             raise StartError(f"{' '.join(self.command)} {trouble}:\n{self.output}")
         return self

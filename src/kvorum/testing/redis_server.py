@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kvorum
-from kvorum.testing.process import ServerProcess, start_on_free_port
+from kvorum.testing.process import START_TIMEOUT_S, ServerProcess, start_on_free_port
 
 HOST = "127.0.0.1"
 READY = re.compile(r"Ready to accept connections")
@@ -91,12 +91,17 @@ class RedisServer:
     host = HOST
 
     def __init__(
-        self, *options: str, programs: RedisPrograms | None = None, cores: Sequence[int] | None = None
+        self,
+        *options: str,
+        programs: RedisPrograms | None = None,
+        cores: Sequence[int] | None = None,
+        start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
         self.programs = programs if programs is not None else find_programs()
         self.port = 0
         self._options = options
         self._cores = cores
+        self._start_timeout_s = start_timeout_s
         self._process: ServerProcess | None = None
 
     @property
@@ -121,7 +126,7 @@ class RedisServer:
         def make(port: int) -> ServerProcess:
             self.port = port
             command = [str(self.programs.server), "--bind", HOST, "--port", str(port), *NO_PERSISTENCE, *self._options]
-            return ServerProcess(command, READY, cores=self._cores)
+            return ServerProcess(command, READY, cores=self._cores, start_timeout_s=self._start_timeout_s)
 
         self._process = start_on_free_port(make)
         return self

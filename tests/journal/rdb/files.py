@@ -72,7 +72,7 @@ def write(keyspace: Keyspace, twin: str = "compiled", **options: Any) -> bytes:
 
 def read(data: Any, keyspace: Keyspace, twin: str = "compiled", budget_bytes: int = 1 << 20, **options: Any) -> Any:
     """The reader, which has read all of it."""
-    reader = READERS[twin].FileReader(data, keyspace, **options)
+    reader = READERS[twin].FileReader(data, keyspace, **{"functions": True, **options})
     while not reader.finished:
         before = reader.position
         assert reader.load_some(budget_bytes) == reader.position > before

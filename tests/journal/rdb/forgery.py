@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import struct
+from types import ModuleType
 
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.encoding import RdbReader
@@ -171,3 +172,18 @@ def use_elements(value: Value) -> None:
         assert [value.get(index) for index in range(len(elements))] == elements
         value.push(b"a new one")
         assert value.pop() == b"a new one"
+
+
+def outcome_of_value(module: ModuleType, written: bytes, strict: bool) -> str:
+    """The digest of the value and how it is kept, or the kind of the error."""
+    keyspace = Keyspace(1)
+    if len(written) <= FOOTER_BYTES:
+        return ""
+    reader = RdbReader(written, 1, len(written) - FOOTER_BYTES)
+    try:
+        value = module.read_value(reader, written[0], keyspace.commons, strict)
+    except RdbError as error:
+        return type(error).__name__
+    keyspace.databases[0].put_value(b"key", value)
+    encoding = value.encoding().decode() if isinstance(value, Value) else ""
+    return digest_of_value(keyspace.databases[0], b"key").hexadecimal.decode() + encoding

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import mmap
 import struct
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from kvorum.journal.rdb import RdbError, UnsupportedTypeError
 from kvorum.journal.rdb.crc64 import crc64
 from kvorum.journal.rdb.file_format import module_name, standard_aux
 from kvorum.keyspace.table import Keyspace
+from kvorum.keyspace.types.sorted_set import SortedSet
 from kvorum.keyspace.values import Value
 from tests.journal.rdb.encodings import length, string, ziplist
 from tests.journal.rdb.files import (
@@ -423,6 +427,30 @@ def test_errors_say_what_was_expected_and_where(twin: str, name: str) -> None:
     assert not reader.finished
 
 
+def test_a_reader_that_has_failed_holds_nothing_but_its_data(twin: str) -> None:
+    """So the view of a file can be closed when the reader is gone, without the help of the cyclic collector."""
+
+    class Caller:
+        pass
+
+    caller = Caller()
+    gone = weakref.ref(caller)
+
+    def fail(reader: Any, caller: Caller) -> None:
+        with pytest.raises(RdbError):
+            reader.load_some()
+
+    gc.disable()
+    try:
+        reader = READERS[twin].FileReader(b"REDIS0010\xff", new_keyspace())
+        for _ in range(2):
+            fail(reader, caller)
+        del caller
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
 def test_module_names() -> None:
     assert module_name(MODULE_ID) == "ihgfedcba"
 
@@ -478,3 +506,46 @@ def test_a_checksum_that_does_not_matter(twin: str) -> None:
 def test_the_checksum_is_that_of_the_whole() -> None:
     written = write(a_bit_of_everything(), block_bytes=7)
     assert struct.unpack("<Q", written[-8:])[0] == crc64(written[:-8])
+
+
+def test_functions_are_never_lost_in_silence(twin: str) -> None:
+    data = sealed(FUNCTION2, string(b"#!lua name=mine\nreturn 1"))
+    with pytest.raises(
+        UnsupportedTypeError, match="functions, b'#!lua name=mine', at byte 9; functions are not supported"
+    ):
+        read(data, new_keyspace(), twin, functions=False)
+
+
+@pytest.mark.parametrize("kind", [15, 19, 21])
+def test_a_stream_is_refused_by_name(twin: str, kind: int) -> None:
+    data = sealed(bytes([kind]), string(b"events"), b"\x00" * 20, version=11)
+    with pytest.raises(
+        UnsupportedTypeError, match="streams are not supported yet; in the value of b'events' in database 0"
+    ):
+        read(data, new_keyspace(), twin)
+
+
+@pytest.mark.parametrize("kind", [6, 7])
+def test_a_value_of_a_module_is_refused_by_name(twin: str, kind: int) -> None:
+    identity = 0
+    for character in "ReJSON-RL":
+        identity = identity << 6 | ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".index(character))
+    data = sealed(bytes([kind]), string(b"document"), b"\x81" + struct.pack(">Q", identity << 10 | 3))
+    with pytest.raises(
+        UnsupportedTypeError, match="values of the module ReJSON-RL are not supported; in the value of b'docu"
+    ):
+        read(data, new_keyspace(), twin)
+
+
+def test_the_sign_of_zero_in_a_big_sorted_set(twin: str) -> None:
+    """As in Redis: a listpack does not keep it, a big one does, also one that is big for a long member alone."""
+    zeros = [(b"%d" % number, -0.0) for number in range(200)]
+    for pairs, kept in ((zeros, True), (zeros[:3], False), ([*zeros[:3], (b"x" * 100, 1.0)], True)):
+        body = b"".join(string(member) + struct.pack("<d", score) for member, score in pairs)
+        keyspace = new_keyspace()
+        read(sealed(b"\x05", string(b"z"), length(len(pairs)), body), keyspace, twin)
+        value = keyspace.databases[0].peek(b"z")
+        assert isinstance(value, SortedSet)
+        score = value.score(b"0")
+        assert score is not None
+        assert math.copysign(1, score) == (-1 if kept else 1)

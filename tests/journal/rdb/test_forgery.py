@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import random
 import resource
+from types import ModuleType
 
 import pytest
 
+from kvorum.journal.rdb import values
+from kvorum.testing.twins import load_plain
 from tests.journal.rdb.encodings import seal
-from tests.journal.rdb.forgery import VALID, forged, judge
+from tests.journal.rdb.forgery import VALID, forged, judge, outcome_of_value
 
 SEEDS = 20
 FORGERIES = 400
 MIB = 1 << 10  # in units of ru_maxrss
+PLAIN: ModuleType = load_plain("kvorum.journal.rdb.values")
+vars(PLAIN).update(
+    ziplist_elements=load_plain("kvorum.journal.rdb.ziplist").ziplist_elements,
+    zipmap_elements=load_plain("kvorum.journal.rdb.zipmap").zipmap_elements,
+)
 
 
 def test_the_originals_are_valid() -> None:
@@ -33,3 +41,14 @@ def test_payloads_that_end_anywhere(cut: int) -> None:
     for written in VALID:
         for end in range(1, len(written) - 10):
             judge(seal(written[:end] + bytes([cut]) * cut))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_both_twins_judge_forgeries_alike(seed: int) -> None:
+    """Those that are built with the server, and those that one reads."""
+    chance = random.Random(seed)
+    for _ in range(100):
+        written = forged(chance)
+        for strict in (True, False):
+            outcomes = [outcome_of_value(module, written, strict) for module in (values, PLAIN)]
+            assert outcomes[0] == outcomes[1], written.hex()

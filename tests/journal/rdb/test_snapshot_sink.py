@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -87,3 +88,45 @@ def test_a_file_of_a_changing_keyspace(twin: str, policy: str) -> None:
     assert digest(loaded) == before
     if policy != "noeviction":
         assert {loaded.databases[0].idle_seconds(b"key%d" % number) for number in range(200)} == {0}
+
+
+LONG_STRINGS = {
+    "compressible": b"abc" * 300_000,
+    "not at its beginning": random.Random(1).randbytes(200_000) + bytes(500_000),
+    "not at all": random.Random(2).randbytes(700_000),
+    "too long to be compressed": bytes(17 << 20),
+}
+
+
+@pytest.mark.parametrize("change_after", [None, 0, 1, 3, 8])
+@pytest.mark.parametrize("name", LONG_STRINGS)
+def test_a_long_string_goes_into_the_file_in_pieces(name: str, change_after: int | None) -> None:
+    """Also one that is changed in place before or while it is written; other keys change meanwhile."""
+    text = LONG_STRINGS[name]
+    keyspace = Keyspace(4)
+    written: list[bytes] = []
+    database = keyspace.databases[0]
+    database.put_value(b"long", text)
+    if change_after is not None:
+        database.set_range(b"long", 0, text[:1])  # it is a buffer from now on
+    for number in range(100):
+        database.put_value(b"%d" % number, b"short")
+    expected = digest(keyspace)
+    writer = file_writer.FileWriter(written.append)
+    writer.begin()
+    walk = snapshot.Snapshot(keyspace, snapshot_sink.FileSink(writer))
+    database.delete(b"99")
+    steps = 0
+    while True:
+        if steps == change_after:
+            database.set_range(b"long", len(text) - 3, b"changed")
+            database.put_value(b"5", b"changed too")
+        if walk.step(500):
+            break
+        steps += 1
+    writer.finish()
+    again = Keyspace(4)
+    read(b"".join(written), again)
+    assert digest(again) == expected
+    assert steps > 10
+    assert max(map(len, written)) < 1 << 18

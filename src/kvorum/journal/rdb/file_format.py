@@ -14,7 +14,7 @@ seconds), the counter and the type are one byte, the checksum is 8 bytes, all li
 
 from __future__ import annotations
 
-from kvorum.journal.rdb import RdbError
+from kvorum.journal.rdb import RdbError, UnsupportedTypeError
 from kvorum.journal.rdb.payload import NEWEST_VERSION
 from kvorum.version import REDIS_VERSION
 
@@ -59,6 +59,12 @@ def module_name(identity: int) -> str:
     """The name of a module's type: nine characters of six bits each, above ten bits with the version."""
     bits = identity >> 10
     return "".join(_NAME_CHARACTERS[bits >> 6 * place & 63] for place in reversed(range(_NAME_LENGTH)))
+
+
+def lost_functions(code: bytes, at: int) -> UnsupportedTypeError:
+    """The error for a library of functions; the first line of the code has its name."""
+    shown = repr(code.partition(b"\n")[0][:LONGEST_SHOWN_KEY])
+    return UnsupportedTypeError(f"a library of functions, {shown}, at byte {at}; functions are not supported yet")
 
 
 def about_value(error: RdbError, key: bytes, database: int, at: int) -> RdbError:

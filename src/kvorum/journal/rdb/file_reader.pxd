@@ -47,11 +47,13 @@ cdef class FileReader:
     cdef bint replace
     cdef bint strict
     cdef bint verify
+    cdef bint functions
     cdef RdbReader reader
     cdef Py_ssize_t summed
     cdef uint64_t sum
     cdef object broken
     cdef Database current
+    cdef unsigned int first_bits    # of a slot's table, by what the file says of the database
     cdef int64_t expire_ms      # of the key that follows, as the next two
     cdef int64_t idle_s
     cdef int frequency
@@ -64,6 +66,7 @@ cdef class FileReader:
     cdef int load(self, Py_ssize_t limit) except -1
     cdef void sum_up(self) noexcept
     cdef int opcode(self, int kind) except -1
+    cdef int expect(self, uint64_t keys) noexcept
     cdef int string_record(self, Py_ssize_t at) except -1
     cdef int object_record(self, int kind, Py_ssize_t at) except -1
     cdef int keep(self, Py_ssize_t at) except -1

@@ -20,13 +20,14 @@ for events or blocked clients: nobody can wait for anything while a file is load
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from kvorum.journal.rdb import EmptyValueError, RdbError, UnsupportedTypeError, file_format
 from kvorum.journal.rdb.crc64 import crc64
 from kvorum.journal.rdb.encoding import RdbReader
-from kvorum.journal.rdb.file_format import about_value, module_name, version_of
-from kvorum.journal.rdb.values import MODULE_2, read_value
+from kvorum.journal.rdb.file_format import about_value, lost_functions, module_name, version_of
+from kvorum.journal.rdb.values import MODULE, MODULE_2, read_value
 from kvorum.keyspace.table import EXPIRY_IGNORE, Database, Keyspace
 
 _LONGEST_IDLE_S = 0xFFFFFF
@@ -37,7 +38,8 @@ class FileReader:
 
     ``whole``: nothing may follow the file; without, as before the tail of an old append-only file, ``position`` says where
     it ended. ``skip_expired``: see above. ``replace``: a key that is already there is replaced, which is an error
-    otherwise. ``strict``: values are taken apart as RESTORE does. ``verify``: whether the checksum matters.
+    otherwise. ``strict``: values are taken apart as RESTORE does. ``verify``: whether the checksum matters. ``functions``:
+    whether the caller takes care of ``libraries``; otherwise a file that has functions is refused, for they would be lost.
 
     To be read: ``position``, ``finished``, ``version`` (0 before the first step), ``aux`` (name: value), ``libraries`` (code
     of functions), ``keys_loaded``, ``keys_expired``, ``empty_keys``.
@@ -55,6 +57,7 @@ class FileReader:
         replace: bool = False,
         strict: bool = False,
         verify: bool = True,
+        functions: bool = False,
     ) -> None:
         self.keyspace = keyspace
         self.whole = whole
@@ -62,6 +65,7 @@ class FileReader:
         self.replace = replace
         self.strict = strict
         self.verify = verify
+        self.functions = functions
         self.version = 0
         self.finished = False
         self.aux: dict[bytes, bytes] = {}
@@ -92,13 +96,13 @@ class FileReader:
     def load_some(self, budget_bytes: int = 1 << 20) -> int:
         """Read about so many bytes more, at least one key; where it is then. ``RdbError``: the file is no good."""
         if self._broken is not None:
-            raise self._broken
+            raise copy(self._broken)
         mode = self.keyspace.expiry_mode
         self.keyspace.expiry_mode = EXPIRY_IGNORE
         try:
             self._load(self.position + budget_bytes)
         except BaseException as error:
-            self._broken = error
+            self._broken = copy(error)  # without its traceback, whose frames hold this reader and the view of the file
             raise
         finally:
             self.keyspace.expiry_mode = mode
@@ -145,7 +149,11 @@ class FileReader:
             name = reader.string()
             self.aux[name] = reader.string()
         elif kind == file_format.FUNCTION2:
-            self.libraries.append(reader.string())
+            at = self.position - 1
+            code = reader.string()
+            if not self.functions:
+                raise lost_functions(code, at)
+            self.libraries.append(code)
         elif kind == file_format.MODULE_AUX:
             at = self.position - 1
             name_of_module = module_name(reader.length())
@@ -167,7 +175,7 @@ class FileReader:
         key = self._reader.string()
         value_at = self.position
         try:
-            if kind == MODULE_2:
+            if kind in (MODULE, MODULE_2):
                 raise UnsupportedTypeError(
                     f"values of the module {module_name(self._reader.length())} are not supported"
                 )

@@ -1,5 +1,7 @@
 # cython: wraparound=False, cdivision=True
 """Reading an RDB file: see ``file_reader.py`` for the contract and the window."""
+from copy import copy
+
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -9,14 +11,14 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from kvorum.journal.rdb import EmptyValueError, RdbError, UnsupportedTypeError
-from kvorum.journal.rdb.file_format import about_value, module_name, version_of
-from kvorum.journal.rdb.values import read_value
+from kvorum.journal.rdb.file_format import about_value, lost_functions, module_name, version_of
 
 from kvorum.journal.rdb.crc64 cimport crc64_of
 from kvorum.journal.rdb.encoding cimport RdbReader
 from kvorum.journal.rdb.lzf cimport decompress_into, may_become
+from kvorum.journal.rdb.values cimport MODULE, MODULE_2, read_value
 from kvorum.keyspace.access_clock cimport CLOCK_MASK, LFU_INITIAL, lfu_clock, lru_clock
-from kvorum.keyspace.buckets cimport Slot, bucket_of
+from kvorum.keyspace.buckets cimport BUCKET_ENTRIES, SEGMENT_BITS, Slot, bucket_of, resize
 from kvorum.keyspace.entry cimport BYTES, INTEGER, Entry, prefetch_line
 from kvorum.keyspace.hashing cimport hash_of_key, slot_of_key
 from kvorum.keyspace.payload cimport Payload, object_payload, string_payload
@@ -31,7 +33,6 @@ cdef enum:
     CHECKSUM_SINCE = 5
     NO_EXPIRY = -1
     STRING = 0                  # types
-    MODULE_2 = 7
     FUNCTION2 = 0xF5            # opcodes
     MODULE_AUX = 0xF7
     IDLE = 0xF8
@@ -46,6 +47,8 @@ cdef enum:
     INTEGER_16 = 0xC1
     INTEGER_32 = 0xC2
     COMPRESSED = 0xC3
+    SHORTEST_KEY = 3            # bytes of type, key and value
+    SLOTS = 16384
     SLICE = 1 << 16             # bytes that are summed up at a time
 
 
@@ -68,6 +71,7 @@ cdef class FileReader:
         bint replace=False,
         bint strict=False,
         bint verify=True,
+        bint functions=False,
     ):
         self.keyspace = keyspace
         self.whole = whole
@@ -75,6 +79,7 @@ cdef class FileReader:
         self.replace = replace
         self.strict = strict
         self.verify = verify
+        self.functions = functions
         self.aux = {}
         self.libraries = []
         self.reader = RdbReader(data, start, end)
@@ -99,7 +104,7 @@ cdef class FileReader:
     def load_some(self, Py_ssize_t budget_bytes=1 << 20):
         cdef Keyspace keyspace = self.keyspace
         if self.broken is not None:
-            raise self.broken
+            raise copy(self.broken)
         self.first_clock = (
             lfu_clock(LFU_INITIAL, keyspace.now_ms) if keyspace.lfu else lru_clock(keyspace.now_ms)
         )
@@ -110,7 +115,7 @@ cdef class FileReader:
                 self.empty_window()     # what is wrong with keys before it comes first
                 raise
         except BaseException as error:
-            self.broken = error
+            self.broken = copy(error)   # without its traceback, whose frames hold this reader and the view of the file
             raise
         return self.reader.position
 
@@ -162,19 +167,34 @@ cdef class FileReader:
             if index >= <uint64_t>len(self.keyspace.databases):
                 raise RdbError(f"database {index} at byte {at}, but there are only {len(self.keyspace.databases)}")
             self.current = self.keyspace.databases[<Py_ssize_t>index]
+            self.first_bits = 0
         elif kind == RESIZEDB:
-            reader.length()
+            self.expect(reader.length())
             reader.length()
         elif kind == AUX:
             name = reader.string()
             self.aux[name] = reader.string()
         elif kind == FUNCTION2:
-            self.libraries.append(reader.string())
+            code = reader.string()
+            if not self.functions:
+                raise lost_functions(code, at - 1)
+            self.libraries.append(code)
         elif kind == MODULE_AUX:
             name = module_name(reader.length())
             raise UnsupportedTypeError(f"data of the module {name} at byte {at - 1}; modules are not supported")
         else:
             raise UnsupportedTypeError(f"a function as only candidates of Redis 7.0 wrote it at byte {at - 1}")
+        return 0
+
+    cdef int expect(self, uint64_t keys) noexcept:
+        """So many keys are said to follow: the tables of their slots begin as large as they would become.
+
+        No more are expected than there is room for in the file, so that a forged number is no danger to the memory.
+        """
+        cdef uint64_t for_each = min(keys, <uint64_t>(self.reader.end - self.reader.position) // SHORTEST_KEY) // SLOTS
+        self.first_bits = 0
+        while self.first_bits < SEGMENT_BITS and for_each * 10 > <uint64_t>(BUCKET_ENTRIES << self.first_bits) * 11:
+            self.first_bits += 1
         return 0
 
     # Keys
@@ -198,7 +218,7 @@ cdef class FileReader:
         record.sort = VALUE
         value_at = reader.position
         try:
-            if kind == MODULE_2:
+            if kind == MODULE or kind == MODULE_2:
                 raise UnsupportedTypeError(f"values of the module {module_name(reader.length())} are not supported")
             value = read_value(reader, kind, self.keyspace.commons, self.strict)
         except EmptyValueError:
@@ -342,6 +362,7 @@ cdef class FileReader:
         cdef Span key = record.key
         cdef Entry** place = find_in_store(database.store, record.slot, record.hash, key.data, key.size)
         cdef Entry* entry = NULL
+        cdef Slot* slot
         if place != NULL and self.replace:
             database.drop(place, record.slot, record.hash)
         elif place != NULL:
@@ -360,6 +381,10 @@ cdef class FileReader:
         if link_entry(database.store, record.slot, record.hash, entry) < 0:
             discard_entry(database.store.heap, entry)
             raise MemoryError()
+        if self.first_bits:
+            slot = slot_in(database.store, record.slot)
+            if slot.count == 1 and slot.bits == 0 and slot.directory_bits == 0:
+                resize(database.store.heap, slot, self.first_bits, &database.store.table_bytes)
         self.keys_loaded += 1
         return 0
 

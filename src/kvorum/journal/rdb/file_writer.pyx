@@ -10,12 +10,12 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvorum.journal.rdb import file_format
 from kvorum.journal.rdb.payload import VERSION
-from kvorum.journal.rdb.values import type_of
 from kvorum.keyspace.types.hash import Hash
 from kvorum.keyspace.types.list import List
 from kvorum.keyspace.types.sorted_set import SortedSet
 
 from kvorum.journal.rdb.encoding cimport RdbWriter
+from kvorum.journal.rdb.values cimport type_of
 from kvorum.keyspace.access_clock cimport idle_ms, lfu_counter
 from kvorum.keyspace.buckets cimport BUCKET_ENTRIES, Bucket, overflow_of
 from kvorum.keyspace.entry cimport (

@@ -9,6 +9,7 @@ from kvorum.journal.rdb import RdbError
 
 cdef enum:
     LONGEST_RUN = 32            # literals behind one control byte
+    WORD = 16                   # bytes that are copied at once
     LONGEST_MATCH = 264
     FARTHEST = 8192
     SHORTEST_MATCH = 3
@@ -123,7 +124,10 @@ cdef Py_ssize_t decompress_into(
             count = control + 1
             if count > length - position or count > size - written:
                 return -1
-            memcpy(out + written, data + position, count)
+            if length - position >= LONGEST_RUN and size - written >= LONGEST_RUN:
+                memcpy(out + written, data + position, LONGEST_RUN)     # the rest is overwritten: quicker than to count
+            else:
+                memcpy(out + written, data + position, count)
             position += count
             written += count
             continue
@@ -140,7 +144,10 @@ cdef Py_ssize_t decompress_into(
         position += 1
         if distance > written or count > size - written:
             return -1
-        if distance >= count:
+        if count <= WORD and distance >= WORD and size - written >= WORD:
+            memcpy(out + written, out + written - distance, WORD)
+            written += count
+        elif distance >= count:
             memcpy(out + written, out + written - distance, count)
             written += count
         else:

@@ -209,7 +209,7 @@ def read_quicklist_2(reader: RdbReader, commons: Commons, strict: bool) -> List:
         elif validate(blob):
             value.push_packed(blob)
         else:
-            raise RdbError(f"a broken listpack before byte {reader.position}")
+            raise RdbError("a broken listpack")
     return filled(value)
 
 
@@ -283,21 +283,29 @@ def hash_of(commons: Commons, elements: list[bytes]) -> Hash:
 
 def read_sorted_set(reader: RdbReader, commons: Commons, strict: bool) -> SortedSet:
     count = some(reader, 2)
-    return sorted_set_of(commons, [(reader.string(), reader.text_double()) for _ in range(count)])
+    return sorted_set_of(commons, [(reader.string(), a_number(reader.text_double())) for _ in range(count)])
 
 
 def read_sorted_set_2(reader: RdbReader, commons: Commons, strict: bool) -> SortedSet:
     count = some(reader, 9)
-    return sorted_set_of(commons, [(reader.string(), reader.binary_double()) for _ in range(count)])
+    return sorted_set_of(commons, [(reader.string(), a_number(reader.binary_double())) for _ in range(count)])
+
+
+def a_number(score: float) -> float:
+    """The score, which may be infinite, but not NaN."""
+    if score != score:
+        raise RdbError("a sorted set with a score that is no number")
+    return score
 
 
 def sorted_set_of(commons: Commons, pairs: list[tuple[bytes, float]]) -> SortedSet:
-    value = SortedSet(commons)
-    for member, score in pairs:
-        if score != score:
-            raise RdbError("a sorted set with a score that is no number")
-        if not value.add(member, score):
-            raise RdbError("a sorted set that has a member twice")
+    """A big one is never compact on the way: that would lose the sign of -0.0, which only big ones keep, as in Redis."""
+    longest = max(len(member) for member, _ in pairs)
+    value = SortedSet.from_items(
+        commons, pairs, len(pairs) > commons.zset_max_entries or longest > commons.zset_max_value
+    )
+    if len(value) != len(pairs):
+        raise RdbError("a sorted set that has a member twice")
     return value
 
 

@@ -311,7 +311,7 @@ cdef bint lp_validate(const char* data, size_t size, bint deep) noexcept nogil:
         if claimed + trailer_size > <uint64_t>(end - p):
             return False
         put_trailer(trailer, <uint32_t>claimed)
-        if memcmp(p + claimed, trailer, trailer_size) != 0:
+        if p[claimed] != trailer[0] or (trailer_size > 1 and memcmp(p + claimed, trailer, trailer_size) != 0):
             return False
         p += claimed + trailer_size
         count += 1

@@ -221,27 +221,46 @@ cdef int packed_write(
 cdef bint is_regular(const unsigned char* lp, Py_ssize_t max_items, Py_ssize_t max_size) noexcept nogil:
     """Whether a listpack is as this module makes them: whole items, in order, within the limits, scores as told above."""
     cdef char room[NUMBER_BYTES]
-    cdef char number[DOUBLE_CHARACTERS]
     cdef const char* text
-    cdef Element element
+    cdef Element member, element
     cdef uint32_t size
-    cdef double score
+    cdef double score, score_before = 0
     cdef Bound bound
     cdef unsigned char* p = lp_begin(lp)
     cdef unsigned char* before = NULL
+    cdef unsigned char* following
     if lp_count(lp) & 1 or lp_count(lp) >> 1 > max_items:
         return False
     while not lp_ends(p):
-        lp_get(lp_skip(p), &element)
+        following = p + lp_get(p, &member)
+        following += lp_get(following, &element)
         score = element_score(&element)
-        size = element_text(&element, room, &text)
-        if size != <uint32_t>score_text(number, score) or memcmp(text, number, size) != 0:
+        if not is_regular_score(&element, score):
             return False
-        lp_get(p, &element)
-        size = element_text(&element, room, &text)
-        bound = bound_before(text, size, score)
-        if size > max_size or (before != NULL and not packed_is_before(before, &bound)):
+        if member.data == NULL:
+            size = element_text(&member, room, &text)
+        else:
+            size = member.size
+            text = <const char*>member.data
+        if size > max_size:
             return False
+        if before != NULL and not score_before < score:
+            bound = bound_before(text, size, score)
+            if not packed_is_before(before, &bound):
+                return False
         before = p
-        p = next_item(p)
+        score_before = score
+        p = following
     return True
+
+
+cdef inline bint is_regular_score(Element* element, double score) noexcept nogil:
+    """Whether it stands there as this module writes it."""
+    cdef char room[NUMBER_BYTES]
+    cdef char number[DOUBLE_CHARACTERS]
+    cdef const char* text
+    cdef uint32_t size
+    if element.data == NULL and -PACKED_WHOLE <= score <= PACKED_WHOLE and <int64_t>score == element.number:
+        return True
+    size = element_text(element, room, &text)
+    return size == <uint32_t>score_text(number, score) and memcmp(text, number, size) == 0
