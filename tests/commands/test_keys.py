@@ -58,11 +58,13 @@ def test_ttl_rounds_to_the_nearest_second_and_does_not_overflow(kvorum_client: A
     assert kvorum_client.expiretime("k") == (INT64_MAX + 500) // 1000
 
 
-def test_wait_of_a_server_without_replicas_answers_at_once(kvorum_client: Any) -> None:
-    started = time.monotonic()
-    assert kvorum_client.wait(3, 0) == 0
-    assert kvorum_client.execute_command("WAITAOF", 0, 1, 0) == [0, 0]
-    assert time.monotonic() - started < 5
+def test_wait_of_a_server_without_replicas(kvorum_client: Any) -> None:
+    """It lasts as long as the client wants to wait."""
+    assert kvorum_client.wait(0, 0) == 0
+    assert kvorum_client.wait(3, 20) == 0
+    assert kvorum_client.execute_command("WAITAOF", 0, 0, 0) == [0, 0]
+    assert kvorum_client.execute_command("WAITAOF", 0, 1, 20) == [0, 0]
+    assert kvorum_client.pipeline(transaction=True).wait(3, 0).execute() == [0]
     with pytest.raises(redis.ResponseError, match="appendonly is disabled"):
         kvorum_client.execute_command("WAITAOF", 1, 0, 0)
     with pytest.raises(redis.ResponseError, match="value must between 0 and 1"):

@@ -117,7 +117,7 @@ def test_effects(watched: list[Watched]) -> None:
         a: zadd z 1 a / a: zadd z gt 4 a
         a: zadd z 1 a 2 b 3 c 4 d / a: zrem z q / a: zrem z a q / a: zremrangebyrank z 0 0 / a: zremrangebyrank z 7 9
         a: zadd z 1 a 2 b 3 c 4 d / a: zremrangebyscore z 3 4
-        a: zadd z 0 a 0 b 0 c / a: zremrangebylex z [b + / a: zremrangebylex z [b + / a: zrem z a b
+        a: del z / a: zadd z 0 a 0 b 0 c / a: zremrangebylex z [b + / a: zremrangebylex z [b + / a: zrem z a b
         a: zadd z 1 a 2 b / a: zunionstore d 2 z y / a: zinterstore d 2 z y / a: zinterstore d 2 z y / a: zdiffstore d 1 z
         a: zadd z 1 a 2 b / a: zdiffstore d 2 z z
         a: zadd z 1 a 2 b / a: zrangestore d z 0 0 / a: zrangestore d z 5 6 / a: zrangestore d z 5 6 / a: zrange z 0 -1
