@@ -76,7 +76,7 @@ class Connection:
     def written(self) -> None:
         """Something was written outside of a request."""
 
-    def resume(self) -> None:
+    def resume(self, replies: int = 0) -> None:
         """The client waits no longer; it has sent nothing meanwhile."""
 
     def close_soon(self) -> None:
