@@ -196,6 +196,7 @@ def must_be_told(loaded: Loaded, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [MANIFEST, BASE, FIRST, LAST])
+@pytest.mark.timeout(300)
 def test_every_changed_byte_is_found_or_harmless(name: str, written: Files, whole: Loaded, loader: Loader) -> None:
     found = 0
     text = written[name]
