@@ -360,7 +360,7 @@ def collections_from_file(bench: Bench) -> Iterator[Figure]:
 
 
 SNAPSHOT_FILE = ("--appendonly", "no")
-LOG_FILE = (*LOG, "--appendfsync", "everysec", "--aof-use-rdb-preamble", "no")
+LOG_FILE = (*LOG, "--appendfsync", "everysec")
 
 
 def loading(
