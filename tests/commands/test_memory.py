@@ -48,10 +48,12 @@ def test_stats_have_the_fields_of_redis(pair: Pair) -> None:
 def test_stats_add_up(debuggable_server: KvorumServer, connect: Any) -> None:
     client = connect(debuggable_server)
     client.flushall()
-    client.execute_command("DEBUG", "POPULATE", 10_000, "key", 100)
+    before = client.memory_stats()["total.allocated"]
+    client.execute_command("DEBUG", "POPULATE", 100_000, "key", 100)
     stats = client.memory_stats()
-    assert stats["keys.count"] == 10_000
-    assert 100 < stats["keys.bytes-per-key"] < 250
+    assert stats["keys.count"] == 100_000
+    assert stats["keys.bytes-per-key"] == (stats["total.allocated"] - stats["startup.allocated"]) // 100_000
+    assert 100 < (stats["total.allocated"] - before) / 100_000 < 250
     assert stats["overhead.total"] + stats["dataset.bytes"] == stats["total.allocated"]
     assert stats["total.allocated"] <= stats["peak.allocated"]
     assert client.info("memory")["used_memory_dataset"] == pytest.approx(stats["dataset.bytes"], abs=100_000)
