@@ -258,12 +258,12 @@ def test_what_is_written_in_place_of_what_failed_is_new_output() -> None:
     outbox.start_holding()
     held = HeldOutput(outbox)
     effects.append(0, [b"SET", b"k", b"v"])
-    held.note(0, 1000, effects.position, 1)
+    held.note(0, 1000, effects.position, 1, 0)
     assert held.allowed(1000) == 0
     assert held.give_up() == 1
     assert held.allowed(60) == 60
     effects.append(0, [b"SET", b"k", b"w"])
-    held.note(60, 65, effects.position, 1)
+    held.note(60, 65, effects.position, 1, 0)
     assert held.allowed(65) == 60
     assert held.give_up() == 1
 

@@ -57,6 +57,7 @@ def exec_(call: Call) -> object:
         raise CommandError(errors.TRANSACTION_ABORTED)
     if broken:
         session.required = call.server.effects.position  # a reply that tells of what others have written
+        call.server.outbox.note_read(call)
         return NULL_ARRAY
     return call.server.pipeline.execute_all(session, transaction.commands)
 

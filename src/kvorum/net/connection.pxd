@@ -30,7 +30,7 @@ cdef class Connection(Watched):
     cdef int process(self) except -1
     cdef int prefetch(self) noexcept
     cdef int flush(self) except -1
-    cdef int hold(self, long long position, int replies) except -1
+    cdef int hold(self, long long position, int replies, long long round_=*) except -1
     cdef Py_ssize_t count_allowed(self) except -1
     cdef int fail_waiting(self, bytes message) except -1
     cdef int mark_dirty(self) except -1

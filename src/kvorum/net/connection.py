@@ -185,13 +185,13 @@ class Connection(asyncio.Protocol):
                 break
             if holding:
                 self.hold(0)  # what others have written to it
-                session.required = 0
+                session.required = session.required_round = 0
             now_ns = pipeline.run(session, now_ns)
             if now_ns < 0:
                 self.parser.hold()
                 break
             if holding:
-                self.hold(1, session.required)
+                self.hold(1, session.required, session.required_round)
             if 0 < self.reactor.output_limit.hard_bytes < self.output_bytes and not session.closing:
                 self.check_output_limit()  # also who reads: so much is not even to pile up
             if self.closed or not self.may_execute():
@@ -283,14 +283,14 @@ class Connection(asyncio.Protocol):
             self.unsent = memoryview(chunk)
         return bool(self.unsent)
 
-    def hold(self, replies: int, position: int | None = None) -> None:
+    def hold(self, replies: int, position: int | None = None, round_: int = 0) -> None:
         """What was written since the last time, so many replies, waits until the log is safe up to a position; None: up to
-        its end."""
+        its end; and until a round of reads is confirmed."""
         reactor = self.reactor
         written = self.taken_bytes + self.writer.pending
         if position is None:
             position = reactor.context.effects.position
-        self.waiting.note(self.taken_bytes, written, position, replies)
+        self.waiting.note(self.taken_bytes, written, position, replies, round_)
         if self.waiting.marks and self not in reactor.held:
             reactor.held.append(self)
 

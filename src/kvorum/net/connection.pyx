@@ -147,12 +147,13 @@ cdef class Connection(Watched):
                 if self.waiting is None or self.sent_bytes + self.writer.pending > self.waiting.noted:
                     self.hold(self.reactor.log_end(), 0)    # what others have written to it
                 session.required = 0
+                session.required_round = 0
             now_ns = pipeline.run(session, now_ns)
             if now_ns < 0:
                 self.parser.hold()
                 break
             if holding:
-                self.hold(session.required, 1)
+                self.hold(session.required, 1, session.required_round)
             if session.closing or self.closed:
                 break
             if self.writer.pending > enough:
@@ -290,12 +291,12 @@ cdef class Connection(Watched):
             self.count_memory()
         return 0
 
-    cdef int hold(self, long long position, int replies) except -1:
+    cdef int hold(self, long long position, int replies, long long round_=0) except -1:
         """What was written since the last time, so many replies, waits until the log is safe up to a position."""
         cdef long long written = self.sent_bytes + self.writer.pending
         if self.waiting is None:
             self.waiting = HeldOutput(self.reactor.outbox)
-        self.waiting.note(self.sent_bytes, written, position, replies)
+        self.waiting.note(self.sent_bytes, written, position, replies, round_)
         if not self.held and self.waiting.marks:
             self.held = True
             self.reactor.held.append(self)

@@ -27,7 +27,6 @@ cdef class Reactor:
     cdef bint interrupted
     cdef bint in_turn               # executing: nobody has to be woken
     cdef long long gathering_ns     # since when replies wait for an fsync that was not asked for yet; 0: none do
-    cdef Py_ssize_t expected        # so many connections were let go at once the last time: they may come again together
     cdef bint pipelined             # the last turn executed many requests for each event
     cdef Watched waker
     cdef epoll_event* events

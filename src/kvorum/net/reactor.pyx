@@ -55,7 +55,6 @@ cdef enum:
     # each event, a moment passes in which several clients can gather. Without pipelines there is no such wait.
     PIPELINED = 8
     GATHER_NS = 20000
-    GATHER_SAFE_NS = 5000
     GATHER_MOST_BYTES = 256 * 1024
     GATHER_MOST_NS = 500000         # an fsync for those who wait is not put off any longer
     STEP_NS = 2 * 1000 * 1000       # after this the asyncio loop gets its turn
@@ -408,16 +407,8 @@ cdef class Reactor:
         return 0
 
     cdef int make_safe(self, int ready) except -1:
-        """Replies wait for an fsync: ask for it as soon as nothing more is ready that could share it. Returns what is ready.
-
-        Those who were let go together often come again together: for them a moment passes. Without that half of them would
-        wait for an fsync of the other half.
-        """
-        cdef long long now_ns
-        if ready == 0 and len(self.held) < self.expected:
-            now_ns = self.clock.monotonic_ns()
-            while ready == 0 and self.clock.monotonic_ns() - now_ns < GATHER_SAFE_NS:
-                ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
+        """Replies wait for an fsync or a quorum: ask for it as soon as nothing more is ready that could share it. Returns what
+        is ready."""
         if ready == 0 or self.clock.monotonic_ns() - self.gathering_ns > GATHER_MOST_NS:
             self.gathering_ns = 0
             if self.outbox.wants_flush() and (self.outbox.flush() or self.outbox.failure is not None):
@@ -427,7 +418,6 @@ cdef class Reactor:
     cdef int release_replies(self) except -1:
         cdef Connection connection
         cdef list held = self.held
-        self.expected = len(held)
         self.held = []
         for connection in held:
             connection.held = False

@@ -4,19 +4,21 @@ cimport cython
 from kvorum.commands.call cimport Call
 from kvorum.commands.command cimport Command
 from kvorum.journal.effects cimport Effects
-from kvorum.journal.flusher cimport Flusher
 
 cdef long long WRITES
 cdef long long READS
-cdef long long LOOKS_AROUND
 
 
 cdef class Outbox:
     cdef public Effects effects
-    cdef public Flusher flusher
+    cdef public object flusher
     cdef long long requested
     cdef public bint named
     cdef public bint holding
+    cdef public bint confirming
+    cdef public bint reading
+    cdef public long long round
+    cdef public long long confirmed
     cdef public long long safe
     cdef public long long everywhere
     cdef long long[::1] slots
@@ -29,8 +31,11 @@ cdef class Outbox:
     cpdef long long needed(self, Call call, Command command, long long before) except -1
     @cython.locals(needed=cython.longlong, slot=cython.uint)
     cdef long long _needed_by(self, list found, Call call, Command command, long long before, long long position) except -1
+    cpdef note_read(self, Call call)
+    cpdef long long take_round(self) noexcept
     @cython.locals(slot=cython.uint)
     cpdef note_removed(self, long long position)
+    @cython.locals(confirmed=cython.longlong, safe=cython.longlong, moved=cython.bint)
     cpdef bint settle(self) except -1
     cpdef bint wants_flush(self) noexcept
     cpdef bint flush(self) except -1
@@ -42,6 +47,6 @@ cdef class HeldOutput:
     cdef long long noted
 
     @cython.locals(start=cython.longlong, marks=list, mark=list)
-    cpdef note(self, long long taken, long long written, long long position, long long replies)
-    @cython.locals(safe=cython.longlong, marks=list, mark=list, passed=cython.Py_ssize_t)
+    cpdef note(self, long long taken, long long written, long long position, long long replies, long long round_)
+    @cython.locals(safe=cython.longlong, confirmed=cython.longlong, marks=list, mark=list, passed=cython.Py_ssize_t)
     cpdef long long allowed(self, long long written) except -1

@@ -12,6 +12,9 @@ What others write to a client (messages, replies to blocked commands) waits for 
 ``HeldOutput`` per connection; replies of one connection never overtake each other.
 
 Positions are those of ``Effects``: bytes of RESP since the start.
+
+**Reads in a group** (``confirming``) wait for something else, too: that a quorum says, after they were executed, that this
+node leads. They are asked for in *rounds*, which are numbered: all reads between two looks at the log are one round.
 """
 
 from __future__ import annotations
@@ -24,23 +27,26 @@ from kvorum.commands.call import Call
 from kvorum.commands.command import Command
 from kvorum.commands.spec import BeginUnknown, Flag
 from kvorum.journal.effects import Effects
-from kvorum.journal.flusher import Flusher
 from kvorum.keyspace.hashing import SLOTS, key_slot
 
 WRITES = int(Flag.WRITE)
 READS = int(Flag.READONLY)
-LOOKS_AROUND = int(Flag.TOUCHES_ARBITRARY_KEYS)  # reads keys that it does not name
 
 
 class Outbox:
-    """The positions of one server. ``flusher`` (None: there is no journal) says what is safe; ``settle`` looks at it."""
+    """The positions of one server. ``flusher`` (None: there is no journal) says what is safe, be it the journal's or the
+    ``CommitPoint`` of a group; ``settle`` looks at it."""
 
     def __init__(self, effects: Effects) -> None:
         self.effects = effects
-        self.flusher: Flusher | Any = None
+        self.flusher: Any = None
         self.requested = 0
         self.named = True  # whether a start would find the log: not before one that was switched on has its base
         self.holding = False
+        self.confirming = False
+        self.reading = False  # there are reads in the round that is open
+        self.round = 1  # the one that is open
+        self.confirmed = 0
         self.safe = 0
         self.everywhere = 0
         self.slots = array("q")
@@ -76,6 +82,8 @@ class Outbox:
         if command.first_key == 0:
             if position != before and command.flags & WRITES:
                 self.everywhere = position
+            if position == before and command.flags & READS:
+                self.note_read(call)
             return position if position != before or command.flags & READS else 0
         last = command.last_key if command.last_key >= 0 else call.argc + command.last_key
         needed = self.everywhere
@@ -87,20 +95,42 @@ class Outbox:
             elif self.slots[slot] > needed:
                 needed = self.slots[slot]
             index += command.key_step
-        return position if position != before or command.flags & LOOKS_AROUND else needed
+        if position != before:
+            return position
+        self.note_read(call)
+        return needed
+
+    def note_read(self, call: Call) -> None:
+        """The reply to what is being executed depends on the keyspace, and has no effects of its own."""
+        if self.confirming:
+            self.reading = True
+            call.session.required_round = self.round
+
+    def take_round(self) -> int:
+        """The round of the reads since this was called last, which is closed by that; 0 if there were none."""
+        if not self.reading:
+            return 0
+        self.reading = False
+        self.round += 1
+        return self.round - 1
 
     def _needed_by(self, found: list[tuple[int, Any]], call: Call, command: Command, before: int, position: int) -> int:
         """The same for commands whose keys have to be searched."""
         needed = self.everywhere
         if not found or any(isinstance(spec.begin, BeginUnknown) for spec in command.declaration.key_specs):
             needed = position  # SORT with patterns: it looks at keys that nobody can tell before
+            if position != before:
+                self.everywhere = position  # and may write such
         for index, _ in found:
             slot = call.slot(index)
             if position != before:
                 self.slots[slot] = position
             else:
                 needed = max(needed, self.slots[slot])
-        return position if position != before else needed
+        if position != before:
+            return position
+        self.note_read(call)
+        return needed
 
     def note_group(self, call: Call, commands: list[tuple[Command, list[bytes]]], before: int) -> None:
         """The effects of a transaction were logged: they belong to the keys of its commands."""
@@ -122,6 +152,10 @@ class Outbox:
         safe = self.effects.position if self.flusher is None or not self.holding else self.flusher.safe
         moved: bool = safe != self.safe
         self.safe = safe
+        if self.confirmed < self.round - 1 and self.flusher is not None:
+            confirmed = self.flusher.confirmed if self.confirming else self.round - 1
+            moved = moved or confirmed != self.confirmed
+            self.confirmed = confirmed
         if self.waiting:
             self._tell()
         if self.on_broken is not None and self.flusher is not None and self.flusher.error is not None:
@@ -131,7 +165,9 @@ class Outbox:
 
     def wants_flush(self) -> bool:
         """Whether replies wait for an fsync that nobody has asked for yet."""
-        return self.holding and self.effects.committed_bytes + self.effects.batch.pending > self.requested
+        return self.holding and (
+            self.reading or self.effects.committed_bytes + self.effects.batch.pending > self.requested
+        )
 
     def flush(self) -> bool:
         """Log what was done and let it become safe; whether it is so already."""
@@ -163,8 +199,8 @@ class Outbox:
 class HeldOutput:
     """What of the output of one connection waits. Offsets count bytes since the connection was made.
 
-    ``marks``: where output begins that waits, for which position, and how many replies stand there: [offset, position,
-    replies], with rising positions.
+    ``marks``: where output begins that waits, for which position, how many replies stand there, and which round of reads must
+    be confirmed (0: none): [offset, position, replies, round], with rising positions and rounds.
     """
 
     def __init__(self, outbox: Outbox) -> None:
@@ -172,28 +208,34 @@ class HeldOutput:
         self.marks: list[list[int]] = []
         self.noted = 0
 
-    def note(self, taken: int, written: int, position: int, replies: int) -> None:
+    def note(self, taken: int, written: int, position: int, replies: int, round_: int) -> None:
         """What was written since the last time needs ``position``. Of all ``written`` bytes ``taken`` have been sent."""
         start = max(self.noted, taken)
         if written <= start:
             return
         self.noted = written
         marks = self.marks
-        if marks and (position <= marks[-1][1] or marks[-1][1] > self.outbox.effects.committed_bytes):
+        if (
+            marks
+            and (position <= marks[-1][1] or marks[-1][1] > self.outbox.effects.committed_bytes)
+            and (round_ <= marks[-1][3] or marks[-1][1] > self.outbox.effects.committed_bytes)
+        ):
             # It cannot leave before that mark; or both belong to this turn, which becomes safe as a whole.
             mark = marks[-1]
             mark[1] = max(mark[1], position)
             mark[2] += replies
-        elif position > self.outbox.safe:
-            marks.append([start, position, replies])
+            mark[3] = max(mark[3], round_)
+        elif position > self.outbox.safe or round_ > self.outbox.confirmed:
+            marks.append([start, position, replies, round_])
 
     def allowed(self, written: int) -> int:
         """How far the output may leave."""
         safe = self.outbox.safe
+        confirmed = self.outbox.confirmed
         marks = self.marks
         passed = 0
         for mark in marks:
-            if mark[1] > safe:
+            if mark[1] > safe or mark[3] > confirmed:
                 break
             passed += 1
         if passed:

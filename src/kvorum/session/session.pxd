@@ -32,6 +32,7 @@ cdef class Session:
     cdef public bint watch_broken
     cdef public bint executing
     cdef public long long required
+    cdef public long long required_round
     cdef public Mailbox mailbox
 
     cpdef Py_ssize_t kept_bytes(self) except -1

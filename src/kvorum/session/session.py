@@ -64,7 +64,9 @@ class Session:
         self.watched: list[WatchedKey] = []
         self.watch_broken = False
         self.executing = False  # a transaction: nothing may block now
-        self.required = 0  # what the replies wait for that have been written since the reactor last asked: see outbox
+        # What the replies wait for that have been written since the reactor last asked, and which round of reads: see outbox.
+        self.required = 0
+        self.required_round = 0
         self.mailbox: Mailbox | Any = None  # see open_mailbox
         self.reset_user()
 

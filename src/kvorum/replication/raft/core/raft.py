@@ -369,6 +369,18 @@ class Raft:
         self.send(Message(MessageType.APPEND_RESPONSE, to=self.id, index=index))
         return True
 
+    def adopt_written(self, last: int) -> None:
+        """Entries up to ``last`` are in the storage, committed and applied without this having seen them: their only judge was
+        this node. InvariantError: it does not lead alone, or something is under way."""
+        log = self.log
+        alone = self.role == Role.LEADER and list(self.tracker.progress) == [self.id]
+        if not alone or log.unstable.entries or log.unstable.snapshot is not None or last < log.committed:
+            raise InvariantError(f"entries up to {last} were written by a node that does not lead alone")
+        log.unstable.offset = log.unstable.offset_in_progress = last + 1
+        log.committed = log.applying = log.applied = last
+        progress = self.tracker.progress[self.id]
+        progress.match, progress.next = last, last + 1
+
     def maybe_commit(self) -> bool:
         """Commit what a quorum has. Whether anything is new, which everybody should be told."""
         return self.log.maybe_commit(self.tracker.committed(), self.term)

@@ -81,6 +81,11 @@ class RawNode:
         self.raft.step(Message(MessageType.PROPOSE, from_=self.raft.id, entries=(entry,)))
         return EntryId(self.raft.term, self.raft.log.last_index()) if self.raft.role == Role.LEADER else None
 
+    def adopt_written(self, last: int) -> None:
+        """A leader that is the only member has written entries of its term to the storage by itself, up to ``last``, and applied
+        them. Nothing else may be under way."""
+        self.raft.adopt_written(last)
+
     def apply_conf_change(self, entry: Entry) -> ConfState:
         """A committed change of membership is applied. Returns what snapshots must record from here on."""
         return self.raft.apply_conf_change(entry)
