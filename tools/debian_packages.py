@@ -56,6 +56,7 @@ BUNDLES = {
             "usr/bin/redis-check-rdb",
         ),
     ),
+    "etcd": Bundle(packages=("etcd-server", "etcd-client"), programs=("usr/bin/etcd", "usr/bin/etcdctl")),
     "tcl": Bundle(packages=("tcl8.6", "libtcl8.6"), programs=("usr/bin/tclsh8.6",)),
     "strace": Bundle(packages=("strace",), programs=("usr/bin/strace",)),
     "pip": Bundle(packages=("python3-pip-whl",), programs=()),
