@@ -79,7 +79,7 @@ def disk_error(operation: str, path: str, number: int | None) -> DiskError:
 
 
 class DiskFile:
-    """A file that is open for appending. ``descriptor`` is the system's, for those who call fsync without the lock
+    """A file that is open for appending, or for ``write_at``. ``descriptor`` is the system's, for those who call fsync without the lock
     of the interpreter; negative in a fake."""
 
     __slots__ = ("descriptor", "path")
@@ -127,6 +127,12 @@ class Disk(Protocol):
 
     def open_append(self, path: str) -> DiskFile:
         """An existing file, to write at its end."""
+
+    def open_update(self, path: str) -> DiskFile:
+        """An existing file, for ``write_at``."""
+
+    def write_at(self, file: DiskFile, offset: int, data: Buffer) -> None:
+        """Replace bytes inside of a file, all of them or with an error; its length stays."""
 
     def append(self, file: DiskFile, *parts: Buffer) -> int:
         """Write at the end, all parts by one system call; how many bytes were written, which may be too few."""
@@ -201,6 +207,17 @@ class RealDisk:
 
     def open_append(self, path: str) -> DiskFile:
         return self._open("open", path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+    def open_update(self, path: str) -> DiskFile:
+        return self._open("open", path, os.O_WRONLY | os.O_CLOEXEC)
+
+    def write_at(self, file: DiskFile, offset: int, data: Buffer) -> None:
+        try:
+            written = os.pwrite(file.descriptor, data, offset)
+        except OSError as error:
+            raise disk_error("write", file.path, error.errno) from error
+        if written != len(data):  # of a file that is there already: not for lack of space
+            raise disk_error("write", file.path, errno.EIO)
 
     def _open(self, operation: str, path: str, flags: int) -> DiskFile:
         try:

@@ -12,8 +12,8 @@ does what is appended to it: Linux forgets which pages it could not write.
 
 **What a crash may leave behind**, after each operation, is any combination of
 
-- for each file, what is safe plus a prefix of the appends and truncations since. The last append may moreover be
-  torn: at every byte if it has at most ``small_bytes`` (``SMALL_BYTES`` unless told), else at every sector boundary of
+- for each file, what is safe plus a prefix of the appends, replacements and truncations since. The last append or
+  replacement may moreover be torn: at every byte if it has at most ``small_bytes`` (``SMALL_BYTES`` unless told), else at every sector boundary of
   the file, and one byte from its start and end. What is missing may be missing altogether, or, from the end of an
   operation or a sector boundary on, be zeros up to the length that the file had: some file systems note the new length
   before the data are there. (One zero at the very end, in a sector of its own, is left out: nothing tells it from a
@@ -53,14 +53,15 @@ MOST_COMBINATIONS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Something that was done, or tried. ``target`` is the new name of a rename, ``data`` what an append wrote,
-    ``size`` that of a truncation, ``covers`` how many operations there were when an fsync began."""
+    """Something that was done, or tried. ``target`` is the new name of a rename, ``data`` what an append wrote, or ``write_at``,
+    ``size`` that of a truncation, ``offset`` that of ``write_at``, ``covers`` how many operations there were when an fsync began."""
 
     name: str
     path: str
     target: str = ""
     data: bytes = b""
     size: int = 0
+    offset: int = 0
     inode: int = -1
     error: int = 0
     covers: int = -1
@@ -71,6 +72,8 @@ class Operation:
             words.append(f"to {self.target}")
         if self.name == "append":
             words.append(f"{len(self.data)} bytes")
+        if self.name == "write_at":
+            words.append(f"{len(self.data)} bytes at {self.offset}")
         if self.name == "truncate":
             words.append(f"to {self.size} bytes")
         if self.error:
@@ -216,6 +219,16 @@ class FakeDisk:
         self._contents[inode] += data[:room]
         return len(data[:room])
 
+    def open_update(self, path: str) -> DiskFile:
+        return self.open_append(path)
+
+    @_alone
+    def write_at(self, file: DiskFile, offset: int, data: Buffer) -> None:
+        inode = self._inode(file)
+        assert offset + len(data) <= len(self._contents[inode]), "only what is there is replaced"
+        self._record(Operation("write_at", file.path, data=bytes(data), offset=offset, inode=inode), "write")
+        self._contents[inode][offset : offset + len(data)] = data
+
     def fsync(self, file: DiskFile) -> None:
         self._sync("fsync", file)
 
@@ -326,7 +339,7 @@ class FakeDisk:
         """Note it; raise what it is to fail with."""
         error = self._failures.get(len(self.operations), 0)
         if error:
-            self.operations.append(replace(operation, data=b"", size=0, error=error))
+            self.operations.append(replace(operation, data=b"", size=0, offset=0, error=error))
             raise disk_error(name, operation.path, error)
         self.operations.append(operation)
 
@@ -354,7 +367,9 @@ class _Content:
             _carry_out(operation, content)
             found.append(bytes(content))
         torn: list[bytes] = []
-        if self.pending and self.pending[-1][1].name == "append":
+        if self.pending and self.pending[-1][1].name == "write_at":
+            torn = _torn_inside(found[-2], self.pending[-1][1], small_bytes)
+        elif self.pending and self.pending[-1][1].name == "append":
             before, data = found[-2], self.pending[-1][1].data
             torn = [before + data[:size] for size in _tears(len(before), len(data), small_bytes)]
         if len(found) > MOST_PREFIXES:
@@ -393,7 +408,7 @@ class _Safety:
             self._fsync(self.contents[operation.inode], operation)
         elif operation.error:
             return
-        elif name in ("append", "truncate"):
+        elif name in ("append", "write_at", "truncate"):
             content = self.contents[operation.inode]
             content.pending.append((number, operation))
             if name == "truncate" and operation.size <= len(content.safe):
@@ -463,8 +478,17 @@ def _carry_out(operation: Operation, content: bytearray) -> None:
     """Do to a content what an append or a truncation did."""
     if operation.name == "append":
         content += operation.data
+    elif operation.name == "write_at":
+        content[operation.offset : operation.offset + len(operation.data)] = operation.data
     else:
         _resize(content, operation.size)
+
+
+def _torn_inside(before: bytes, operation: Operation, small_bytes: int) -> list[bytes]:
+    """What a crash may make of bytes that are being replaced: the beginning is new, the rest is as it was."""
+    start, data = operation.offset, operation.data
+    tears = _tears(start, len(data), small_bytes)
+    return [before[:start] + data[:size] + before[start + size :] for size in tears]
 
 
 def _resize(content: bytearray, size: int) -> None:
