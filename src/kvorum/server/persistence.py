@@ -291,7 +291,7 @@ class Persistence:
         assert journal is not None
         assert journal.failed is not None
         if outbox.holding:
-            outbox.failure = OUTCOME_UNKNOWN + str(journal.failed).encode()
+            outbox.fail(OUTCOME_UNKNOWN + str(journal.failed).encode())
             self._reactor.log_is_safe()  # it may be cron that writes: the reactor is to look
         if not pipeline.gates & DISK_FAILED:
             self.context.log.warning(
@@ -308,7 +308,7 @@ class Persistence:
         reason = str(journal.broken)
         context.log.warning("the append-only file is not safe on disk: the server ends", reason=reason)
         if context.outbox.holding:
-            context.outbox.failure = OUTCOME_UNKNOWN + reason.encode()
+            context.outbox.fail(OUTCOME_UNKNOWN + reason.encode())
         context.pipeline.disk_error = reason.encode()
         context.pipeline.gates |= DISK_FAILED
         context.request_shutdown(status=1)

@@ -18,9 +18,10 @@ import itertools
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kvorum import errors
 from kvorum.errors import CommandError
@@ -75,11 +76,13 @@ class History:
 
 
 class Writing:
-    """One file on its way. ``base_of``: the journal whose base it will be; ``beside`` False: nobody else works meanwhile."""
+    """One file on its way. ``base_of``: the journal whose base it will be; ``beside`` False: nobody else works meanwhile;
+    ``more_aux``: fields for its head."""
 
     def __init__(
         self, context: ServerContext, disk: Disk, path: str, temporary: str, journal: Journal | None = None,
         *, is_base: bool = False, beside: bool = True, threaded: bool = True,
+        more_aux: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:  # fmt: skip
         config = context.config
         self.path = path
@@ -99,9 +102,12 @@ class Writing:
         syncs = config.aof_rewrite_incremental_fsync if is_base else config.rdb_save_incremental_fsync
         policy = config.maxmemory_policy.value
         aux = standard_aux(self.began_ms, context.memory.used_bytes(), is_base)
+        self.index = 0 if journal is None else journal.index  # of the last entry in it
+        self.term = 0 if journal is None else journal.term
         if journal is not None:
             aux += [(b"kvorum-index", b"%d" % journal.index), (b"kvorum-term", b"%d" % journal.term)]
             aux += [(b"kvorum-time", b"%d" % self.began_ms)]
+        aux += more_aux
         sync_bytes = SYNC_BYTES if syncs else 0
         self.file = BackgroundFile(disk, path, temporary, sync_bytes=sync_bytes, beside=beside and threaded)
         self._writer = FileWriter(
@@ -169,6 +175,22 @@ class Writing:
         self.file.abandon()
 
 
+class GroupLog(Protocol):
+    """What a compaction asks where the log is that of a Raft group."""
+
+    def may_compact(self) -> bool:
+        """Whether memory is exactly what the log has by now. False: soon; it is asked again."""
+
+    def base_aux(self) -> list[tuple[bytes, bytes]]:
+        """Fields for the head of a base that is begun now."""
+
+    def is_committed(self, index: int) -> bool:
+        """Whether this entry will stay; before that no base that has it is named."""
+
+    def base_changed(self, index: int, term: int) -> None:
+        """There is a new base, which ends with this entry; the log begins behind it."""
+
+
 class Saving:
     """The writer of one server. ``threaded``: whether a thread writes; tests whose disk has to do everything in one
     order set it to False."""
@@ -189,6 +211,7 @@ class Saving:
         self._journal = journal
         self._timer: Any = None
         self.reloading: Reloading | None = None  # what DEBUG reads the files again with
+        self.group: GroupLog | None = None  # whose members the log is shared with
         self._given_up: Writing | None = None  # the last one; its thread may still wait for the disk
         self._numbers = itertools.count(1)
         self._slice_ended_ns = 0
@@ -314,6 +337,10 @@ class Saving:
             journal.flush()
             self._next_at(DISK_WAIT_S, self._prepare)
             return
+        if self.group is not None and not self.group.may_compact():
+            self._preparing = 1
+            self._next_at(DISK_WAIT_S, self._prepare)
+            return
         self._preparing = 0
         try:
             self._begin(BASE)
@@ -347,8 +374,9 @@ class Saving:
         journal.rotate()
         path = posixpath.join(journal.directory, journal.manifest.next_base(journal.filename).name)
         return Writing(
-            self.context, self.disk, path, self._temporary(path), journal, beside=beside, threaded=self.threaded
-        )
+            self.context, self.disk, path, self._temporary(path), journal, beside=beside, threaded=self.threaded,
+            more_aux=self.group.base_aux() if self.group is not None else (),
+        )  # fmt: skip
 
     # Going on
 
@@ -373,6 +401,8 @@ class Saving:
     def _look_at_the_file(self, writing: Writing) -> float:
         writing.file.check()
         if writing.file.done and writing.base_of is not None and writing.change is None:
+            if self.group is not None and not self.group.is_committed(writing.index):
+                return DISK_WAIT_S
             writing.change_base(self.threaded)
         if writing.file.done and (writing.changed is None or writing.changed.done):
             self._finish(writing)
@@ -430,6 +460,8 @@ class Saving:
                 writing.change_base(False)
             writing.end_change()
             self._rewritten = (journal, self.log_bytes)
+            if self.group is not None:
+                self.group.base_changed(writing.index, writing.term)
         else:
             self.changes_saved = writing.changes
         self.writing = None
@@ -515,17 +547,22 @@ class Saving:
         if self.wanted:
             self._next_at(0, self._take_next)
 
-    def first_base(self, directory: str, filename: str) -> Manifest:
-        """A log begins where there are keys already: write them as its base, before anything is promised."""
-        base = Manifest().next_base(filename)
+    def first_base(
+        self, directory: str, filename: str, before: Manifest | None = None, aux: Sequence[tuple[bytes, bytes]] = ()
+    ) -> Manifest:
+        """A log begins where there are keys already: write them as its base, before anything is promised. ``before``: the log
+        that ends here, ``aux``: fields for the head."""
+        base = (before or Manifest()).next_base(filename)
         path = posixpath.join(directory, base.name)
-        writing = Writing(self.context, self.disk, path, self._temporary(path), is_base=True, beside=False)
+        writing = Writing(
+            self.context, self.disk, path, self._temporary(path), is_base=True, beside=False, more_aux=aux
+        )
         try:
             writing.run()
         except BaseException:
             writing.abandon()
             raise
-        return Manifest(base=base)
+        return (before or Manifest()).with_base(base, sys.maxsize)
 
     def save_at_the_end(self, always: bool, never: bool) -> None:
         """The server is about to end: write a snapshot if that is asked for, or if there are save points; but never of half the

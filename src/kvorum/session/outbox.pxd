@@ -23,6 +23,8 @@ cdef class Outbox:
     cdef public long long everywhere
     cdef long long[::1] slots
     cdef public bytes failure
+    cdef public long long safe_before
+    cdef public long long confirmed_before
     cdef public list waiting
     cdef public object on_broken
 

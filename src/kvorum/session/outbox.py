@@ -26,6 +26,7 @@ from typing import Any
 from kvorum.commands.call import Call
 from kvorum.commands.command import Command
 from kvorum.commands.spec import BeginUnknown, Flag
+from kvorum.errors import OUTCOME_UNKNOWN
 from kvorum.journal.effects import Effects
 from kvorum.keyspace.hashing import SLOTS, key_slot
 
@@ -50,8 +51,11 @@ class Outbox:
         self.safe = 0
         self.everywhere = 0
         self.slots = array("q")
-        # A write or an fsync has failed: the text of the error for whose replies wait. The reactor hands it out.
+        # A write or an fsync has failed, or leadership was lost: the text of the error for whose replies wait for more than
+        # what was safe and confirmed then. The reactor hands it out.
         self.failure: bytes | None = None
+        self.safe_before = 0
+        self.confirmed_before = 0
         # Who wants to know when a position is safe: (position, called then). WAITAOF.
         self.waiting: list[tuple[int, Callable[[], object]]] = []
         self.on_broken: Callable[[], object] | None = None  # called once when an fsync has failed
@@ -150,10 +154,14 @@ class Outbox:
     def settle(self) -> bool:
         """Look how far the log is safe, and tell who waits for that; whether there was anything new."""
         safe = self.effects.position if self.flusher is None or not self.holding else self.flusher.safe
+        if self.failure is not None:
+            safe = min(safe, self.safe_before)
         moved: bool = safe != self.safe
         self.safe = safe
         if self.confirmed < self.round - 1 and self.flusher is not None:
             confirmed = self.flusher.confirmed if self.confirming else self.round - 1
+            if self.failure is not None:
+                confirmed = min(confirmed, self.confirmed_before)
             moved = moved or confirmed != self.confirmed
             self.confirmed = confirmed
         if self.waiting:
@@ -162,6 +170,16 @@ class Outbox:
             tell, self.on_broken = self.on_broken, None
             tell()
         return moved
+
+    def fail(self, message: bytes) -> None:
+        """Who waits gets this error; who need not wait any more, by now, does not."""
+        if self.failure is not None:
+            if self.failure != message:
+                self.failure = OUTCOME_UNKNOWN + b"two things went wrong"
+            return
+        self.failure = message
+        self.safe_before = self.safe if self.flusher is None else self.flusher.safe
+        self.confirmed_before = self.flusher.confirmed if self.confirming else self.round - 1
 
     def wants_flush(self) -> bool:
         """Whether replies wait for an fsync that nobody has asked for yet."""

@@ -128,3 +128,7 @@ class CommitPoint:
         found = bool(self._proposals)
         self._proposals.clear()
         return found
+
+    def forget(self) -> None:
+        """Who waited was told: positions up to here mean nothing any more."""
+        self.safe = self._last

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 from kvorum.replication.raft.commit_point import CommitPoint
 from kvorum.replication.raft.core.entries import Entry, EntryType, HardState, Snapshot
 from kvorum.replication.raft.core.errors import ProposalDroppedError, RaftError, ReadIndexDroppedError
-from kvorum.replication.raft.core.messages import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, Message, MessageType
+from kvorum.replication.raft.core.messages import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, Message
 from kvorum.replication.raft.core.raw_node import RawNode
 from kvorum.replication.raft.core.status import Role, SoftState
 
@@ -61,7 +61,7 @@ class Machine(Protocol):
         """The members change."""
 
     def rebuild(self) -> None:
-        """What was executed is not what is committed: begin anew; ``RaftDriver.built`` when everything up to an index is there."""
+        """What was executed is not what is committed: begin anew; ``RaftDriver.built`` when everything committed is there."""
 
     def install(self, snapshot: Snapshot) -> None:
         """A received snapshot takes the place of everything; ``RaftDriver.built`` when it is on disk and in memory."""
@@ -77,6 +77,12 @@ class Machine(Protocol):
 
     def refused(self, overruled: bool) -> None:
         """What waits gets an error: it was overruled and has no effect, or nobody knows."""
+
+    def progressed(self) -> None:
+        """Something was done; somebody may wait for that."""
+
+    def failed(self, error: BaseException) -> None:
+        """Memory and disk may not agree any more: the node has to end."""
 
 
 class RaftDriver:
@@ -260,11 +266,12 @@ class RaftDriver:
                     self._work()
                 if not self._deliver():
                     break
-        except BaseException as error:
+        except Exception as error:
             self._failed = error  # the contract: after this the node neither votes nor acknowledges
-            raise
+            self.machine.failed(error)
         finally:
             self._driving = False
+        self.machine.progressed()
 
     def _work(self) -> None:
         ready = self.node.ready()
@@ -317,14 +324,14 @@ class RaftDriver:
 
     def _save(self, message: Message) -> None:
         """Term and vote. The commit index alone may lag, and never is ahead of the entries it speaks of."""
-        stored = self.votes.hard_state
+        stored = self.votes.state
         if message.term and (message.term, message.vote) != (stored.term, stored.vote):
             commit = min(message.commit, self.storage.journal.durable_index)
             self.votes.save(HardState(message.term, message.vote, max(commit, stored.commit)), sync=True)
 
     def save_commit(self) -> None:
         """Note how far the log is committed, so that a start need not ask others before it shows what it has."""
-        stored = self.votes.hard_state
+        stored = self.votes.state
         commit = min(self.commit_index, self.storage.journal.durable_index)
         if commit > stored.commit:
             self.votes.save(HardState(stored.term, stored.vote, commit), sync=False)
