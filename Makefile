@@ -1,5 +1,5 @@
 # Every target does its own set-up: all that is needed is Python 3.11 or newer, a C compiler and make.
-# PYTHON names the Python to build with; ARGS, PARTS, QUICK, KILLS and FUZZ_SECONDS are passed on as `make help` says.
+# PYTHON names the Python to build with; all other variables are passed on as `make help` says.
 
 PYTHON ?= $(shell command -v python3 || command -v python)
 VENV := .venv/bin
@@ -7,6 +7,7 @@ DEVELOP := $(PYTHON) tools/develop.py
 
 .DEFAULT_GOAL := help
 .PHONY: build run test lint format bench judges crash fuzz clean distclean help python
+.PHONY: cluster-up cluster-down rejoin failover chaos
 
 build: python  ## compile everything and install kvorum into .venv
 	@$(DEVELOP) build
@@ -42,6 +43,23 @@ crash: python  ## kill a server under load 200 times and see that nothing acknow
 	@$(DEVELOP) dev
 	@CRASH_KILLS=$(or $(KILLS),200) $(VENV)/python -m pytest tests/persistence/test_kills.py $(ARGS)
 
+cluster-up: build  ## start three servers as one group in .devcluster; SIZE=5, ARGS="--acks leader" is passed on
+	@$(VENV)/python tools/devcluster.py up $(if $(SIZE),--size $(SIZE)) $(ARGS)
+
+cluster-down: build  ## end them, their data stay; WIPE=1 removes .devcluster, too
+	@$(VENV)/python tools/devcluster.py down $(if $(WIPE),--wipe)
+
+rejoin: build  ## start a server of the group that was killed, or add one: REJOIN_NODE=n2, REJOIN_PORT=7002
+	@$(VENV)/python tools/devcluster.py rejoin $(or $(REJOIN_NODE),$(error make rejoin REJOIN_NODE=n2 REJOIN_PORT=7002)) $(REJOIN_PORT)
+
+failover: python  ## kill the leader of a group and show what happens; KILLS=5, ARGS="--pause"
+	@$(DEVELOP) build
+	@$(VENV)/python tools/failover.py $(if $(KILLS),--kills $(KILLS)) $(ARGS)
+
+chaos: python  ## kill, pause and cut off servers under load and judge what clients saw; SECONDS=1800, SEED=7
+	@$(DEVELOP) build
+	@$(VENV)/python -m kvorum.testing.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 fuzz: python  ## feed random input to the parsers; FUZZ_SECONDS=600 for each instead of 60
 	@$(DEVELOP) fuzz
 	@$(VENV)/python tools/fuzz.py $(FUZZ_SECONDS)
@@ -55,7 +73,7 @@ distclean: clean  ## remove the environment and the caches of downloads too
 	@rm -rf .venv .cache dist
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*##/\1 -/p' Makefile
 
 python:
 	@test -n "$(PYTHON)" || { echo "kvorum needs Python 3.11 or newer, and there is no python3 here" >&2; exit 1; }

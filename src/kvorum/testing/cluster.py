@@ -8,7 +8,7 @@
 
 Three networks:
 
-- ``"relay"``: each server is known to the others by a relay in front of it (``kvorum.testing.relay``); works everywhere;
+- ``"relay"``: each server is known to the others by a relay in front of it (``kvorum.testing.relay``); on Linux;
 - ``"direct"``: nothing between them, to measure; there are no partitions;
 - ``"namespaces"``: real packets that are really lost (``kvorum.testing.namespaces``); needs root.
 
