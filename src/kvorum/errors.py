@@ -256,6 +256,8 @@ BAD_PAUSE_MODE = b"ERR CLIENT PAUSE mode must be WRITE or ALL"
 BAD_UNBLOCK_REASON = b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
 # The journal
 OUTCOME_UNKNOWN = b"UNKNOWN whether this is on disk and will last: "
+OUTCOME_OPEN = OUTCOME_UNKNOWN + b"the leader of the group changed before a quorum had it"
+NOT_APPLIED = b"NOTAPPLIED another leader has overruled this, which has no effect: send it again"
 JOURNAL_NOT_WRITTEN = b"MISCONF Errors writing to the AOF file: "
 SNAPSHOT_NOT_WRITTEN = (
     b"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may"
@@ -271,6 +273,16 @@ REWRITE_BEFORE_SAVE = (
     b" BGSAVE whenever possible."
 )
 NO_APPEND_ONLY_FILE = b"ERR the append-only file is off; start with --appendonly yes"
+
+# A group and its leader
+READ_ONLY_REPLICA = b"READONLY You can't write against a read only replica."
+NO_LEADER = b"CLUSTERDOWN no leader is known at the moment; nothing was done"
+
+
+def moved(slot: int, address: str) -> bytes:
+    """``address``: ``host:port`` of who executes commands on keys of this slot."""
+    return b"MOVED %d %b" % (slot, address.encode())
+
 
 # Transactions
 EXEC_WITHOUT_MULTI = b"ERR EXEC without MULTI"

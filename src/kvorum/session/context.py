@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kvorum.pubsub.notifications import Notifications
     from kvorum.pubsub.tracking import Tracking
     from kvorum.session.blocking import BlockedClients
+    from kvorum.session.group import GroupView
     from kvorum.session.memory import MemoryLimit
     from kvorum.session.pipeline import Pipeline
     from kvorum.session.session import Session
@@ -90,6 +91,7 @@ class ServerContext:
     debug: DebugSettings = field(default_factory=DebugSettings)
     sleep: Callable[[float], None] = time.sleep  # seconds; DEBUG SLEEP holds the whole server up
     replication_id: str = field(default_factory=new_replication_id)
+    group: GroupView | None = None  # the Raft group that this server is a member of
 
     @property
     def loading(self) -> bool:

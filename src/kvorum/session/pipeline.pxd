@@ -30,6 +30,9 @@ cdef class Pipeline:
     cdef public bint pause_writes_only
     cdef public list held
     cdef public bytes disk_error
+    cdef public long long ahead_ms
+    cdef public long long time_set_ms
+    cdef public object role
 
     @cython.locals(call=Call, command=Command, end_ns=cython.longlong, now_ms=cython.longlong)
     cpdef long long run(self, Session session, long long start_ns) except? -2

@@ -19,7 +19,9 @@ from kvorum.errors import CommandError
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_HIDE
 from kvorum.resp.parser import Status
 from kvorum.resp.types import QUEUED, WRITTEN
+from kvorum.session.role import FollowerRole
 from kvorum.session.session import (
+    FORWARDING,
     HAS_MAILBOX,
     IN_TRANSACTION,
     NO_TOUCH,
@@ -44,6 +46,7 @@ PAUSED = 4  # CLIENT PAUSE
 MONITORED = 8  # at least one client runs MONITOR
 DISK_FAILED = 16  # the journal cannot be written
 SNAPSHOT_FAILED = 32  # save points do not work, and writes are to stop then
+NOT_SERVING = 64  # a member of a group that does not lead it, or not yet: see ``role``
 
 HTTP_WORDS = frozenset([b"post", b"host:"])
 
@@ -58,6 +61,7 @@ FOR_SUBSCRIBERS = frozenset(
 NEVER_SLOW = 1 << 62
 REQUEST = int(Status.REQUEST)
 HELD = -1
+SLEW = 10  # a clock that is ahead loses a tenth of the time that passes
 
 # Plain integers: the operators of IntFlag cost more than the command.
 WRITES = int(Flag.WRITE)
@@ -95,15 +99,28 @@ class Pipeline:
         self.pause_writes_only = False
         self.held: list[Session] = []
         self.disk_error = b""
+        self.ahead_ms = 0  # of the clock: see not_before
+        self.time_set_ms = 0
+        self.role = FollowerRole(server)
         self.set_time()
 
     def set_time(self) -> int:
         """Read both clocks: wall time is the monotonic clock plus an offset that is renewed here. Returns ms."""
         self.clock.calibrate()
         wall_ms = self.clock.wall_ms()
-        self.wall_offset_ms = wall_ms - self.clock.monotonic_ns() // 1_000_000
+        now_ms = self.clock.monotonic_ns() // 1_000_000
+        if self.ahead_ms > 0:
+            self.ahead_ms = max(self.ahead_ms - (now_ms - self.time_set_ms) // SLEW, 0)
+            wall_ms += self.ahead_ms
+        self.time_set_ms = now_ms
+        self.wall_offset_ms = wall_ms - now_ms
         self.keyspace.now_ms = wall_ms
         return wall_ms
+
+    def not_before(self, wall_ms: int) -> None:
+        """Time has been there already, by the clock of whoever led before: go on from there, and lose the difference slowly."""
+        self.ahead_ms = max(wall_ms - self.clock.wall_ms(), self.ahead_ms, 0)
+        self.set_time()
 
     def run(self, session: Session, start_ns: int) -> int:
         """Execute the request that ``session.parser`` found.
@@ -122,7 +139,7 @@ class Pipeline:
             return self.clock.monotonic_ns()
         call.command = command
         if call.argc != command.arity and (command.arity >= 0 or call.argc < -command.arity):
-            self._refuse(session, command, errors.wrong_arity(command.name))
+            self.refuse(session, command, errors.wrong_arity(command.name))
             return self.clock.monotonic_ns()
         if self.gates | session.gates:
             admitted = self._admit(session, command)
@@ -274,11 +291,11 @@ class Pipeline:
             session.gates = gates = (gates & ~REPLY_SKIP_NEXT) | REPLY_SKIP
             session.mute()
         if gates & UNAUTHENTICATED and not command.flags & NO_AUTH:
-            return self._refuse(session, command, errors.NO_AUTHENTICATION)
+            return self.refuse(session, command, errors.NO_AUTHENTICATION)
         flags = command.flags
         if gates & IN_TRANSACTION:
             if flags & NO_MULTI:
-                return self._refuse(session, command, errors.NOT_IN_MULTI)
+                return self.refuse(session, command, errors.NOT_IN_MULTI)
             if command.name == b"exec":  # it does what the queued commands do
                 flags |= session.transaction.flags
             elif command.name not in OUTSIDE_TRANSACTIONS:
@@ -286,21 +303,25 @@ class Pipeline:
         if gates & RESTRICTED:
             refusal = self._forbidden(session, command)
             if refusal is not None:
-                return self._refuse(session, command, refusal)
-        if self.gates & MEMORY and not self.gates & LOADING:
+                return self.refuse(session, command, refusal)
+        if self.gates & NOT_SERVING or gates & FORWARDING:
+            admitted = self.role.admit(session, command, flags)
+            if admitted != 1:
+                return admitted
+        if self.gates & MEMORY and not self.gates & (LOADING | NOT_SERVING):
             has_room = self._make_room()
             if session.closing:
                 return 0  # at the news of what was evicted: it has left, nothing may wait or listen in its name
             if not has_room and flags & DENYOOM:
-                return self._refuse(session, command, errors.OUT_OF_MEMORY)
+                return self.refuse(session, command, errors.OUT_OF_MEMORY)
         if self.gates & (DISK_FAILED | SNAPSHOT_FAILED) and (flags & WRITES or command.name == b"ping"):
             snapshots = self.gates & SNAPSHOT_FAILED
             refusal = errors.SNAPSHOT_NOT_WRITTEN if snapshots else errors.JOURNAL_NOT_WRITTEN + self.disk_error
-            return self._refuse(session, command, refusal)
+            return self.refuse(session, command, refusal)
         if gates & SUBSCRIBED and session.listening and command.name not in FOR_SUBSCRIBERS:
-            return self._refuse(session, command, errors.not_for_subscribers(command.name))
+            return self.refuse(session, command, errors.not_for_subscribers(command.name))
         if self.gates & LOADING and not command.flags & WHILE_LOADING:
-            return self._refuse(session, command, errors.LOADING)
+            return self.refuse(session, command, errors.LOADING)
         if self.gates & PAUSED and self._pause_applies(session, flags):
             return HELD
         if gates & IN_TRANSACTION and command.name not in OUTSIDE_TRANSACTIONS:
@@ -383,7 +404,7 @@ class Pipeline:
         """Feed monitors from now on, or no longer."""
         self.gates = self.gates | MONITORED if present else self.gates & ~MONITORED
 
-    def _refuse(self, session: Session, command: Command | None, message: bytes) -> int:
+    def refuse(self, session: Session, command: Command | None, message: bytes) -> int:
         """Answer with an error; nothing was executed."""
         if session.transaction is not None:
             session.transaction.aborted = True
@@ -414,7 +435,7 @@ class Pipeline:
             )
             session.connection.close_soon()
         else:
-            self._refuse(session, None, self.registry.unknown(arguments))
+            self.refuse(session, None, self.registry.unknown(arguments))
 
     def _count_error(self, error: CommandError) -> None:
         self.server.statistics.count_error(error.code)

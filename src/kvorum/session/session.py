@@ -33,6 +33,7 @@ IN_TRANSACTION = 64  # MULTI: commands are queued
 TRACKING = 128  # CLIENT TRACKING: the keys it reads are remembered
 SUBSCRIBED = 256  # it listens to channels: in RESP2 few commands are left
 HAS_MAILBOX = 512  # others may write to it: see ``open_mailbox``
+FORWARDING = 1024  # its commands of the data are executed by another member: see ``role``
 
 WATCHED_KEY_BYTES = 250
 
