@@ -14,6 +14,8 @@ The package stands outside ``src``: it needs a source tree, Debian's redis-serve
     parts       what is measured: pipeline, latency, memory, growth
     types       and types: the commands of all data types, blocked clients, subscribers, small collections
     persistence and durability: throughput with a log, latency and memory during snapshots, loading
+    group       and group: three servers beside etcd, one beside none, failover, catching up
+    etcd        etcd's servers and load generator
     clients     many clients that note each round trip with its time
     disk        how long the disk takes to make something safe, and how often that is asked of it
     report      terminal, JSON, docs/bench.md and the README

@@ -13,11 +13,13 @@ from contextlib import ExitStack
 from bench import contenders, plot, report
 from bench.contenders import Contender, Cores
 from bench.figures import Figure
+from bench.group import group
 from bench.load import TESTS, LoadError
 from bench.parts import FULL, QUICK, Bench, Plan, growth, latency, memory, pipeline
 from bench.persistence import PERSISTENCE_TESTS, persistence
 from bench.resp import ReplyError
 from bench.types import TYPE_TESTS, types
+from kvorum.testing.cluster import NoLeaderError
 from kvorum.testing.process import StartError
 from kvorum.testing.redis_server import RedisUnavailableError, find_programs
 
@@ -29,6 +31,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "memory": memory,
     "growth": growth,
     "persistence": persistence,
+    "group": group,
 }
 
 
@@ -109,7 +112,7 @@ def main(words: Sequence[str]) -> int:
                 say("    " + "  ".join(cell for cell in report.cells(figure) if cell))
         with ExitStack() as stack:
             versions = {contender.name: version(contender) for contender in start(stack)}
-    except (StartError, LoadError, ReplyError, OSError) as error:
+    except (StartError, LoadError, ReplyError, NoLeaderError, OSError) as error:
         print(f"kvorum: {error}", file=sys.stderr)
         return 1
     subject = next(iter(versions))

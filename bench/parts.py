@@ -45,6 +45,10 @@ class Plan:
     """Of latency without a snapshot, and at least as much with one."""
     elements: int = MILLION
     """Of collections that are loaded."""
+    kills: int = 50
+    """Of leaders of a group."""
+    catch_up_bytes: int = 1 << 30
+    """That a follower has missed."""
 
 
 FULL = Plan(
@@ -63,6 +67,8 @@ QUICK = Plan(
     collections=20_000,
     quiet_s=2.0,
     elements=MILLION // 4,
+    kills=5,
+    catch_up_bytes=1 << 26,
 )
 
 

@@ -30,9 +30,15 @@ TITLES = {
     "durability": "SET with a log on disk, 50 connections (P: requests per round trip)",
     "snapshots": "GET and SET of 50 connections while all keys are written to disk",
     "loading": "Keys or elements per second from the start of the process to the first reply",
+    "quorum": "A group of three, each write safe on two disks before it is acknowledged",
+    "alone": "A group of one, 64 connections (P: requests per round trip)",
+    "failover": "Without a leader",
+    "catching up": "A follower that was away",
 }
+# What kvorum stands beside, where that is not redis-server.
+REFERENCES = {"quorum": "etcd", "alone": "standalone"}
 # What stands in the README in one sentence only; ``docs/bench.md`` has it all.
-IN_SHORT = ("types", "collections", "durability", "snapshots", "loading")
+IN_SHORT = ("types", "collections", "durability", "snapshots", "loading", "quorum", "alone", "failover", "catching up")
 # The column of ``cells`` with the capacity ratio.
 CAPACITY = 6
 CAPACITY_SENTENCE = (
@@ -161,7 +167,7 @@ def terminal(figures: Sequence[Figure], where: Setting, notes: Sequence[str]) ->
     """The whole result as aligned text."""
     lines = []
     for part, members in parts_of(figures):
-        head = ["", where.subject, "redis-server", "ratio", "goal", "", "", ""]
+        head = ["", where.subject, REFERENCES.get(part, "redis-server"), "ratio", "goal", "", "", ""]
         rows = [head, *(cells(figure) for figure in members)]
         if any(row[CAPACITY] for row in rows):
             head[CAPACITY] = "capacity"
@@ -193,7 +199,11 @@ def markdown(figures: Sequence[Figure], where: Setting, notes: Sequence[str] = (
     """The result as Markdown tables, with the notes, and with the picture's path if there is one."""
     lines = []
     for part, members in parts_of(figures):
-        table = by_pipeline(members) if part in ("pipeline", "cpu") else one_by_one(members, where.subject)
+        table = (
+            by_pipeline(members)
+            if part in ("pipeline", "cpu")
+            else one_by_one(members, where.subject, REFERENCES.get(part, "redis-server"))
+        )
         lines += [f"**{TITLES[part]}**", "", *table, ""]
     if picture is not None:
         lines += [f"![Throughput of {where.subject} over redis-server]({picture})", ""]
@@ -205,9 +215,9 @@ def markdown(figures: Sequence[Figure], where: Setting, notes: Sequence[str] = (
     return "\n".join(lines)
 
 
-def one_by_one(figures: Sequence[Figure], subject: str) -> list[str]:
+def one_by_one(figures: Sequence[Figure], subject: str, reference: str = "redis-server") -> list[str]:
     """A table with a row per figure; with capacity and client where these are known."""
-    head = ["", subject, "redis-server", "ratio", "goal", "", "capacity", "client"]
+    head = ["", subject, reference, "ratio", "goal", "", "capacity", "client"]
     shown = len(head) if any(figure.client is not None for figure in figures) else CAPACITY
     rows = [head, ["---", *["--:"] * 4, "---", "--:", "---"], *map(cells, figures)]
     return ["| " + " | ".join(row[:shown]) + " |" for row in rows]
