@@ -257,6 +257,7 @@ BAD_UNBLOCK_REASON = b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
 # The journal
 OUTCOME_UNKNOWN = b"UNKNOWN whether this is on disk and will last: "
 OUTCOME_OPEN = OUTCOME_UNKNOWN + b"the leader of the group changed before a quorum had it"
+NOT_CONFIRMED = b"TRYAGAIN the leader of the group changed before this was read"
 NOT_APPLIED = b"NOTAPPLIED another leader has overruled this, which has no effect: send it again"
 JOURNAL_NOT_WRITTEN = b"MISCONF Errors writing to the AOF file: "
 SNAPSHOT_NOT_WRITTEN = (

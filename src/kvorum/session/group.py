@@ -79,5 +79,11 @@ class GroupView(Protocol):
     def transfer(self, raft_id: int, done: Done) -> None:
         """Let another member lead; 0: the one that is furthest."""
 
+    def may_decide(self) -> bool:
+        """Whether keys may expire and be evicted: only the leader decides that, and only while a quorum is near."""
+
+    def drive_soon(self) -> None:
+        """What was committed to the log outside of a turn is to go on."""
+
     def on_change(self, call: Callable[[], object]) -> None:
         """Call whenever the leader, the term, the members or ``serving`` has changed."""

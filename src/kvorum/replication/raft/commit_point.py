@@ -105,14 +105,14 @@ class CommitPoint:
         """A quorum has said that this node led when these reads were executed."""
         self.confirmed = max(self.confirmed, round_)
 
-    def position_of(self, index: int) -> int:
-        """The last position of this node's that an entry up to ``index`` bears."""
-        position = self.safe
+    def index_of(self, position: int) -> int:
+        """The open proposal that a position belongs to; 0: its fate is known, or it was never proposed."""
+        if position <= self.safe:
+            return 0
         for proposal in self._proposals:
-            if proposal.index > index:
-                break
-            position = proposal.position
-        return position
+            if proposal.position >= position:
+                return proposal.index
+        return 0
 
     def overrule(self, index: int) -> bool:
         """Entries from this index on were replaced; whether proposals were among them: they have no effect, for certain."""

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from kvorum.errors import NOT_APPLIED, NOT_CONFIRMED, OUTCOME_OPEN
 from kvorum.replication.raft.commit_point import CommitPoint
 from kvorum.replication.raft.core.entries import Entry, EntryType, HardState, Snapshot
 from kvorum.replication.raft.core.errors import ProposalDroppedError, RaftError, ReadIndexDroppedError
@@ -39,6 +40,7 @@ _CONTEXT = struct.Struct(">QQ")
 # leader has sent meanwhile is still to be read.
 MOST_TICKS_OF_FOLLOWER = 2
 COMMIT_SAVE_TICKS = 20
+PAUSE_TICKS = 5
 NO_TERM = -1
 RETRY_READ_TICKS = 4
 
@@ -75,8 +77,8 @@ class Machine(Protocol):
     def commit(self) -> None:
         """Propose what was executed so far, in the term it was executed in."""
 
-    def refused(self, overruled: bool) -> None:
-        """What waits gets an error: it was overruled and has no effect, or nobody knows."""
+    def refused(self, message: bytes) -> None:
+        """What waits gets this error."""
 
     def progressed(self) -> None:
         """Something was done; somebody may wait for that."""
@@ -133,6 +135,7 @@ class RaftDriver:
         self._unapplied: deque[Message] = deque()
         self._unwritten: deque[Message] = deque()  # while a snapshot is being installed or an increment ends
         self.writing_paused = False
+        self._paused_tick = 0  # when a compaction has asked for that
         self._driving = False
         self._scheduled = False
         self._failed: BaseException | None = None
@@ -190,12 +193,14 @@ class RaftDriver:
         if self.transferring and self.is_leader and not self.node.raft.lead_transferee:
             self.transferring = False
             self.machine.role_changed()
+        if self._paused_tick and self.ticks - self._paused_tick > PAUSE_TICKS:
+            self.resume_writing()
         if self._asked and self.ticks - self._asked_tick >= RETRY_READ_TICKS and self.is_leader:
             self._ask(max(self._asked.values()))
         if self._lost_tick and self.ticks - self._lost_tick > 3 * self._election_ticks:
             self._lost_tick = 0
             if self.commit_point.give_up():
-                self.machine.refused(False)
+                self.machine.refused(OUTCOME_OPEN)
         self.drive()
 
     def receive(self, message: Message) -> None:
@@ -342,7 +347,7 @@ class RaftDriver:
         journal.flusher.wait(journal.written)
         self._deliver_durable()
         if self.commit_point.give_up():
-            self.machine.refused(False)
+            self.machine.refused(OUTCOME_OPEN)
         self.writing_paused = self.building = True
         self._unwritten.append(message)
         self.machine.install(snapshot)
@@ -411,11 +416,15 @@ class RaftDriver:
         if self.commit_point.overrule(first):
             self._lost_tick = 0
             # Of what was not replaced nobody knows yet; one error is for all that wait.
-            self.machine.refused(not self.commit_point.give_up())
+            self.machine.refused(OUTCOME_OPEN if self.commit_point.give_up() else NOT_APPLIED)
         if first <= self.executed:
-            self.executed = self.applied
-            self.building = True
-            self.machine.rebuild()
+            self.rebuild_machine()
+
+    def rebuild_machine(self) -> None:
+        """The state machine is not what the log says."""
+        self.executed = self.applied
+        self.building = True
+        self.machine.rebuild()
 
     def built(self, index: int) -> None:
         """The state machine holds everything up to ``index`` now, and nothing else."""
@@ -452,6 +461,8 @@ class RaftDriver:
             self._asked.clear()
             if self.commit_point.pending:
                 self._lost_tick = max(self.ticks, 1)
+            else:
+                self.machine.refused(NOT_CONFIRMED)
         self.machine.role_changed()
 
     def enter_sole(self) -> bool:
@@ -477,6 +488,47 @@ class RaftDriver:
         self.node.adopt_written(journal.index)
         self.applied = self.executed = journal.index
         self.drive()
+
+    # Compaction
+
+    def may_compact(self) -> bool:
+        """Whether the state machine is exactly what the log on disk has, so that a base can end here. If not, that will be so
+        soon: elsewhere than on the leader nothing more is written until what is written is applied."""
+        if self.building or self.node.raft.pending_conf_index > self.applied:
+            return False
+        if self.sole:
+            return True
+        if self.is_leader:
+            self.machine.commit()
+            self.drive()
+            return self.executed == self.storage.last_index()
+        if self.applied == self.storage.last_index():
+            return True
+        if not self.writing_paused:
+            self.writing_paused = True
+            self._paused_tick = self.ticks
+        return False
+
+    def resume_writing(self) -> None:
+        """The base has begun, or will not."""
+        self._paused_tick = 0
+        if self.writing_paused and not self.building:
+            self._schedule(self._write_on)
+
+    def _write_on(self) -> None:
+        if self.writing_paused and not self.building:
+            self.installed()
+            self.drive()
+
+    def best_successor(self) -> int:
+        """The voter whose log is furthest, of those that were heard of lately; 0: none."""
+        raft = self.node.raft
+        near = self.ticks - self._election_ticks
+        others = [
+            (progress.match, -node) for node, progress in raft.tracker.progress.items()
+            if node != raft.id and not progress.is_learner and self.heard.get(node, -1) >= near
+        ]  # fmt: skip
+        return -max(others)[1] if others else 0
 
     def transfer(self, target: int) -> None:
         """Let another member lead; replies that wait are not lost, and nothing is executed until it leads or does not."""
