@@ -26,6 +26,7 @@ from pathlib import Path
 
 from kvorum.testing.connection import Connection, ReplyError, fields_of
 from kvorum.testing.kvorum_server import kvorum_command
+from kvorum.testing.process import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".devcluster"
@@ -144,7 +145,9 @@ def up(size: int, port: int, options: list[str]) -> None:
         group = Group.load()
     except TroubleError:
         names = [f"n{number + 1}" for number in range(size)]
-        group = Group({name: port + number for number, name in enumerate(names)}, names, options)
+        group = Group(
+            {name: port + number if port else free_port() for number, name in enumerate(names)}, names, options
+        )
         group.save()
     started = [name for name in group.ports if pid_of(name) is None]
     for name in started:
@@ -213,7 +216,7 @@ def main(words: Sequence[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     making = commands.add_parser("up")
     making.add_argument("--size", type=int, default=3)
-    making.add_argument("--port", type=int, default=FIRST_PORT, help="of the first node; the others follow")
+    making.add_argument("--port", type=int, default=FIRST_PORT, help="of the first node; the others follow; 0: any")
     commands.add_parser("down").add_argument("--wipe", action="store_true", help="remove .devcluster, too")
     commands.add_parser("status")
     joining = commands.add_parser("rejoin")
