@@ -1,0 +1,195 @@
+"""The driver of a member: what is promised, applied, confirmed and undone, and in which order."""
+
+from __future__ import annotations
+
+from kvorum.errors import NOT_APPLIED, NOT_CONFIRMED, OUTCOME_OPEN
+from kvorum.replication.raft.core.entries import Entry
+from kvorum.replication.raft.core.messages import Message, MessageType
+from tests.replication.driver_group import ELECTION_TICKS, Group, Member
+
+
+def test_a_write_is_safe_when_a_quorum_has_it_and_everybody_applies_it() -> None:
+    group = Group(3)
+    leader = group.elect()
+    position = leader.execute(b"first")
+    assert leader.safe < position
+    group.settle()
+    assert leader.safe == position
+    group.tick()
+    assert [member.data for member in group.members] == [[b"first"]] * 3
+
+
+def test_what_the_leader_has_executed_is_not_executed_again() -> None:
+    group = Group(1)
+    leader = group.elect()
+    leader.execute(b"once")
+    group.settle()
+    assert leader.data == [b"once"]
+    assert leader.driver.applied == leader.driver.executed == leader.storage.last_index()
+
+
+def test_nothing_is_promised_before_the_fsync() -> None:
+    group = Group(3)
+    leader = group.elect()
+    for member in group.members:
+        member.storage.journal.flusher.quick = False
+    position = leader.execute(b"slow")
+    group.settle()
+    assert leader.safe < position
+    follower = next(member for member in group.members if member is not leader)
+    follower.storage.journal.flusher.finish()
+    follower.driver.disk_is_safe()
+    group.settle()
+    assert leader.safe < position  # one of three
+    leader.storage.journal.flusher.finish()
+    leader.driver.disk_is_safe()
+    assert leader.safe == position
+
+
+def test_messages_leave_before_the_own_write() -> None:
+    group = Group(3)
+    leader = group.elect()
+    leader.storage.journal.flusher.quick = False
+    leader.execute(b"both disks at once")
+    assert [message.type for _, message in group.network] == [MessageType.APPEND] * 2
+
+
+def lone_leader(group: Group) -> Member:
+    leader = group.elect()
+    group.tick(2)
+    group.cut = {leader.id}
+    return leader
+
+
+def test_an_overruled_write_is_undone_and_its_client_told_so() -> None:
+    group = Group(3)
+    old = lone_leader(group)
+    position = old.execute(b"nobody hears this")
+    new = group.elect()
+    new.execute(b"but this")
+    group.settle()
+    assert old.safe < position
+    group.cut = set()
+    group.tick(2)
+    assert old.told == [NOT_APPLIED]
+    assert old.rebuilt == 1
+    assert [member.data for member in group.members] == [[b"but this"]] * 3
+
+
+def test_a_write_that_outlives_its_leader_is_acknowledged() -> None:
+    group = Group(3)
+    leader = group.elect()
+    position = leader.execute(b"on its way")
+    appends = [entry for entry in group.network if entry[1].type is MessageType.APPEND]
+    group.network.clear()
+    group.cut = {leader.id}
+    for _, message in appends[:1]:  # one follower has it, whose answer is lost
+        group.members[message.to - 1].driver.receive(message)
+    new = group.elect()
+    assert new.data == [b"on its way"]
+    assert leader.safe < position
+    group.cut = set()
+    group.tick(3)
+    assert leader.told == []
+    assert leader.rebuilt == 0
+    assert leader.safe == position
+
+
+def test_who_waits_for_long_is_told_that_nobody_knows() -> None:
+    group = Group(3)
+    leader = lone_leader(group)
+    leader.execute(b"lost or not")
+    group.tick(6 * ELECTION_TICKS)
+    assert not leader.driver.serving
+    assert leader.told == [OUTCOME_OPEN]
+
+
+def test_reads_are_confirmed_by_a_quorum() -> None:
+    group = Group(3)
+    leader = group.elect()
+    round_ = leader.read()
+    assert leader.driver.commit_point.confirmed < round_
+    group.settle()
+    assert leader.driver.commit_point.confirmed == round_
+
+
+def test_a_write_confirms_the_reads_before_it() -> None:
+    group = Group(3)
+    leader = group.elect()
+    leader.reading = True
+    round_ = leader.open_round
+    leader.execute(b"and a write")
+    assert not [message for _, message in group.network if message.type is MessageType.HEARTBEAT]
+    group.settle()
+    assert leader.driver.commit_point.confirmed == round_
+
+
+def test_a_cut_off_leader_confirms_no_read() -> None:
+    group = Group(3)
+    leader = lone_leader(group)
+    round_ = leader.read()
+    group.elect()
+    group.tick(ELECTION_TICKS)
+    assert leader.driver.commit_point.confirmed < round_
+    assert leader.told == [NOT_CONFIRMED]
+
+
+def test_a_lost_confirmation_is_asked_for_again() -> None:
+    group = Group(3)
+    leader = group.elect()
+    round_ = leader.read()
+    group.network.clear()
+    group.tick(ELECTION_TICKS)
+    assert leader.driver.commit_point.confirmed == round_
+
+
+def test_a_sole_member_writes_by_itself_and_the_core_learns_of_it() -> None:
+    group = Group(1)
+    leader = group.elect()
+    assert leader.driver.enter_sole()
+    for entry in (b"a", b"b"):
+        index = leader.storage.last_index() + 1
+        leader.storage.append([Entry(leader.driver.term, index, entry)])
+    assert leader.driver.commit_index == leader.storage.last_index()
+    leader.driver.leave_sole()
+    raft = leader.driver.node.raft
+    assert raft.log.committed == raft.log.applied == leader.storage.last_index()
+    leader.data += [b"a", b"b"]
+    leader.execute(b"c")
+    group.settle()
+    assert leader.data == [b"a", b"b", b"c"]
+    assert leader.driver.applied == leader.storage.last_index()
+
+
+def test_leadership_is_handed_over_without_losing_what_waits() -> None:
+    group = Group(3)
+    leader = group.elect()
+    position = leader.execute(b"before")
+    target = leader.driver.best_successor()
+    leader.driver.transfer(target)
+    group.settle()
+    assert group.members[target - 1].driver.serving
+    assert leader.safe == position
+    assert leader.told == [NOT_CONFIRMED] or leader.told == []
+
+
+def test_terms_and_votes_are_saved_before_anybody_hears_of_them() -> None:
+    group = Group(3)
+    for member in group.members:
+        check_votes(member)
+    leader = group.elect()
+    group.tick()
+    assert leader.votes.state.term == leader.driver.term
+    assert leader.votes.state.vote == leader.id
+
+
+def check_votes(member: Member) -> None:
+    """Let its answers to candidates be checked against its votes file."""
+    send = member.send
+
+    def checked(message: Message) -> None:
+        if message.type is MessageType.VOTE_RESPONSE and not message.reject:
+            assert (member.votes.state.term, member.votes.state.vote) == (message.term, message.to)
+        send(message)
+
+    member.send = checked  # type: ignore[method-assign]
