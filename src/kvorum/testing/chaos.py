@@ -26,7 +26,9 @@ from typing import Any
 
 from kvorum.testing.cluster import NETWORKS, Cluster, Node, RelayNetwork
 from kvorum.testing.connection import Connection, ReplyError
+from kvorum.testing.faulty_disk import StraceUnavailableError, detach, find_strace, full_disk, slow_disk
 from kvorum.testing.linearizability import History, Violation, check
+from kvorum.testing.process import ServerProcess
 
 CLIENTS = 6
 KEYS_OF_A_KIND = 2
@@ -361,6 +363,43 @@ class Resets(Fault):
         return "connections are reset"
 
 
+class TracedFault(Fault):
+    """The disk of one server misbehaves."""
+
+    def __init__(self, choose: Choice) -> None:
+        self._choose = choose
+        self._tracer: ServerProcess | None = None
+
+    def trace(self, node: Node, randomly: random.Random) -> tuple[ServerProcess, str]:
+        """Who misleads the server, and what was done."""
+        raise NotImplementedError
+
+    def begin(self, cluster: Cluster, randomly: random.Random) -> str:
+        self._tracer, told = self.trace(self._choose(cluster, randomly), randomly)
+        return told
+
+    def end(self, cluster: Cluster) -> None:
+        if self._tracer is not None:
+            detach(self._tracer)
+            self._tracer = None
+        super().end(cluster)
+
+
+class SlowDisk(TracedFault):
+    """Every fsync takes long."""
+
+    def trace(self, node: Node, randomly: random.Random) -> tuple[ServerProcess, str]:
+        seconds = randomly.choice((0.005, 0.05, 0.3))
+        return slow_disk(node.pid, seconds), f"every fsync of {node.name} takes {seconds * 1000:g} ms more"
+
+
+class FullDisk(TracedFault):
+    """Nothing can be written."""
+
+    def trace(self, node: Node, randomly: random.Random) -> tuple[ServerProcess, str]:
+        return full_disk(node.pid, node.directory), f"the disk of {node.name} is full"
+
+
 class Leave(Fault):
     """SIGTERM of the leader."""
 
@@ -398,15 +437,28 @@ FAULTS: dict[str, Fault] = {
     "one-way": OneWay(),
     "slow": Slow(),
     "resets": Resets(),
+    "slow-disk": SlowDisk(anyone),
+    "slow-disk-leader": SlowDisk(some_leader),
+    "full-disk": FullDisk(anyone),
+    "full-disk-leader": FullDisk(some_leader),
     "leave": Leave(),
     "transfer": Transfer(),
 }
 
 
 def possible_faults(cluster: Cluster) -> list[str]:
-    """Those that this cluster's network permits."""
+    """Those that this cluster's network and this machine permit."""
     relayed = isinstance(cluster.network, RelayNetwork)
-    return [name for name, fault in FAULTS.items() if relayed or not fault.needs_relay]
+    try:
+        find_strace()
+        traced = True
+    except StraceUnavailableError:
+        traced = False
+    return [
+        name
+        for name, fault in FAULTS.items()
+        if (relayed or not fault.needs_relay) and (traced or not isinstance(fault, TracedFault))
+    ]
 
 
 # Rounds
@@ -507,14 +559,15 @@ def expect_equal_data(cluster: Cluster) -> None:
         raise ChaosError(f"the servers differ: {digests}")
 
 
-def play(cluster: Cluster, seconds: float, seed: int, say: Callable[[str], None]) -> Report:
-    """Rounds for about so long. Every fault comes before one comes again."""
+def play(cluster: Cluster, seconds: float, seed: int, say: Callable[[str], None], only: Sequence[str] = ()) -> Report:
+    """Rounds for about so long, with these faults or all. Every fault comes before one comes again."""
     randomly, report = random.Random(seed), Report()
     names: list[str] = []
     deadline = time.monotonic() + seconds
+    possible = only or possible_faults(cluster)
     while time.monotonic() < deadline:
         while len(names) < FAULTS_IN_A_ROUND:
-            names += randomly.sample(possible_faults(cluster), len(possible_faults(cluster)))
+            names += randomly.sample(possible, len(possible))
         faults, names = names[:FAULTS_IN_A_ROUND], names[FAULTS_IN_A_ROUND:]
         play_round(cluster, randomly.getrandbits(32), faults, report, say)
     return report
@@ -527,6 +580,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--network", choices=sorted(NETWORKS), default="relay")
     parser.add_argument("--size", type=int, default=3, help="servers in the group")
+    parser.add_argument("--fault", action="append", choices=sorted(FAULTS), help="only this one; may be given again")
     parser.add_argument("--quiet", action="store_true", help="print the result only")
     options, others = parser.parse_known_args(words)
     begun = time.monotonic()
@@ -537,7 +591,7 @@ def main(words: Sequence[str]) -> int:
 
     try:
         with Cluster(options.size, *others, network=options.network) as cluster:
-            report = play(cluster, options.seconds, options.seed, say)
+            report = play(cluster, options.seconds, options.seed, say, options.fault or ())
     except ChaosError as error:
         print(error, *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)  # noqa: T201
         return 1
