@@ -13,8 +13,8 @@ does what is appended to it: Linux forgets which pages it could not write.
 **What a crash may leave behind**, after each operation, is any combination of
 
 - for each file, what is safe plus a prefix of the appends, replacements and truncations since. The last append or
-  replacement may moreover be torn: at every byte if it has at most ``small_bytes`` (``SMALL_BYTES`` unless told), else at every sector boundary of
-  the file, and one byte from its start and end. What is missing may be missing altogether, or, from the end of an
+  replacement may moreover be torn: at every byte if it has at most ``small_bytes`` (``SMALL_BYTES`` unless told), else
+  at every sector boundary of the file, and one byte from its start and end. What is missing may be missing altogether, or, from the end of an
   operation or a sector boundary on, be zeros up to the length that the file had: some file systems note the new length
   before the data are there. (One zero at the very end, in a sector of its own, is left out: nothing tells it from a
   damaged byte.)
@@ -39,6 +39,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
+from random import Random
 from typing import Concatenate, ParamSpec, TypeVar
 
 from kvorum.journal.disk import Buffer, DiskError, DiskFile, FileView, disk_error
@@ -53,8 +54,9 @@ MOST_COMBINATIONS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Something that was done, or tried. ``target`` is the new name of a rename, ``data`` what an append wrote, or ``write_at``,
-    ``size`` that of a truncation, ``offset`` that of ``write_at``, ``covers`` how many operations there were when an fsync began."""
+    """Something that was done, or tried. ``target`` is the new name of a rename, ``data`` what an append or ``write_at``
+    wrote, ``offset`` where the latter did, ``size`` that of a truncation, ``covers`` how many operations there were when an
+    fsync began."""
 
     name: str
     path: str
@@ -181,6 +183,14 @@ class FakeDisk:
         for number, operation in enumerate(self.operations, 1):
             safety.apply(number, operation)
             yield from safety.states(number, str(operation))
+
+    def crash(self, chance: Random) -> CrashState:
+        """One of the states that a crash now may leave; with a third of the probability each, nothing is lost that was done, or
+        everything that may be."""
+        safety = _Safety(self._first_directories, self._first_names, self._first_contents, self.small_bytes)
+        for number, operation in enumerate(self.operations, 1):
+            safety.apply(number, operation)
+        return safety.any_state(len(self.operations), chance)
 
     # What the journal does.
 
@@ -440,16 +450,31 @@ class _Safety:
         """All states that a crash at this moment may leave behind, each once."""
         seen = set()
         for chosen, contents in self._combinations():
-            names, directories = dict(self.names), set(self.directories)
-            for change in chosen:
-                _change(change.operation, names, directories)
-            # A directory that is gone takes with it what it held.
-            kept = frozenset(one for one in directories if _reachable(one, directories))
-            files = {path: contents[inode] for path, inode in names.items() if posixpath.dirname(path) in kept}
-            state = CrashState(after, files, kept, what)
+            state = self._state(after, chosen, contents, what)
             if state.key not in seen:
                 seen.add(state.key)
                 yield state
+
+    def _state(self, after: int, chosen: Sequence[_Change], contents: Mapping[int, bytes], what: str) -> CrashState:
+        names, directories = dict(self.names), set(self.directories)
+        for change in chosen:
+            _change(change.operation, names, directories)
+        # A directory that is gone takes with it what it held.
+        kept = frozenset(one for one in directories if _reachable(one, directories))
+        files = {path: contents[inode] for path, inode in names.items() if posixpath.dirname(path) in kept}
+        return CrashState(after, files, kept, what)
+
+    def any_state(self, after: int, chance: Random) -> CrashState:
+        """One of them."""
+        mode = chance.choice(("everything", "nothing", "something"))
+        contents = {}
+        for inode, content in sorted(self.contents.items()):
+            variants = content.variants(self.small_bytes)
+            possible = {"everything": variants[-1:], "nothing": variants[:1]}.get(mode, variants)
+            contents[inode] = chance.choice(possible)
+        kept = {"everything": 1.0, "nothing": 0.0}.get(mode, 0.5)
+        chosen = [change for change in self.changes if chance.random() < kept]
+        return self._state(after, chosen, contents, f"a crash that keeps {mode}")
 
     def _combinations(self) -> Iterator[tuple[Sequence[_Change], dict[int, bytes]]]:
         named = {*self.names.values(), *(change.operation.inode for change in self.changes)}
