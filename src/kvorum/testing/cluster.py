@@ -182,8 +182,9 @@ class RelayNetwork:
             self.relay.lead_to(node.name, node.host, node.port)
 
     def options(self, node: Node) -> list[str]:
-        announced = ["--announce", f"{HOST}:{self._fronts[node.name]}"]
-        return [*self._direct.options(node), *announced]
+        front = f"{HOST}:{self._fronts[node.name]}"
+        # Clients whose commands are forwarded pass it, too.
+        return [*self._direct.options(node), "--raft-announce", front, "--announce", front]
 
     def prefix(self, node: Node) -> list[str]:
         return []
