@@ -34,6 +34,12 @@ SPECIAL = {
     "activedefrag": ("no", "yes"),
     "dir": ("/", "/nowhere/at/all"),
     "databases": ("1000", "100000"),
+    "peers": ("a:1 [::1]:2", "a:1 a:1"),
+    "raft-join": ("a:1 b:65535", "a:65536"),
+    "raft-announce": ("node-1.example:6379", "node-1"),
+    "announce": ("127.0.0.1:1", ":1"),
+    "raft-bind": ("[::]:7379", "::7379:1"),
+    "raft-http": ("a:1", "a"),
 }
 
 

@@ -35,7 +35,10 @@ from tests.config.examples import bad_values, good_value
 NOT_IN_REDIS = {
     "aof-segment-size", "cluster-announce-human-nodename", "cluster-ping-interval", "http-port", "locale-collate",
     "log-sampling",
-    "log-sampling-interval", "logdir", "node-id", "set-max-listpack-entries", "set-max-listpack-value", "text-port",
+    "log-sampling-interval", "logdir", "node-id", "acks", "announce", "cluster-secret", "follower-writes", "peers",
+    "raft-announce", "raft-bind", "raft-bootstrap", "raft-dir", "raft-election-ms", "raft-heartbeat-ms", "raft-http", "raft-join",
+    "raft-log-keep", "raft-uncommitted-limit", "reads", "standalone",
+    "set-max-listpack-entries", "set-max-listpack-value", "text-port",
 }  # fmt: skip
 # Defaults that differ on purpose.
 OTHER_DEFAULTS = {

@@ -146,6 +146,29 @@ class PropagationErrorBehavior(StrEnum):
     PANIC_ON_REPLICAS = "panic-on-replicas"
 
 
+class Acks(StrEnum):
+    """When a write is answered: once a quorum has it on disk, or at once."""
+
+    QUORUM = "quorum"
+    LEADER = "leader"
+
+
+class Reads(StrEnum):
+    """What a read may rest on: a confirmation by a quorum, the leader's lease, or what this member has applied."""
+
+    LINEARIZABLE = "linearizable"
+    LEASE = "lease"
+    LOCAL = "local"
+
+
+class FollowerWrites(StrEnum):
+    """What a member that does not lead does with a command that is for the leader."""
+
+    FORWARD = "forward"
+    REDIRECT = "redirect"
+    REFUSE = "refuse"
+
+
 class ShutdownFlag(enum.Flag):
     """How a signal ends the server; none of them: by what ``save`` says."""
 
@@ -206,6 +229,7 @@ NOTIFY_ALL = (
 )  # fmt: skip
 
 MAX_BIND_ADDRESSES = 16
+MAX_PEERS = 64
 MAX_HOST_LENGTH = 256
 MAX_DATABASES = 65536  # redis-server takes any number, and then aborts when memory does not suffice
 PROC_TITLE_VARIABLES = frozenset(
@@ -232,6 +256,26 @@ def _node_id(value: str) -> str | None:
     if value and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
         return "a node-id has 1 to 64 letters, digits, dots, dashes and underscores"
     return None
+
+
+def _address(value: str) -> str | None:
+    """``host:port``, or ``[ip6]:port``; nothing is fine too."""
+    host, _, port = value.rpartition(":")
+    if value and not (re.fullmatch(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,251}\]", host) and _is_port(port)):
+        return f"'{value}' is no address of the form host:port"
+    return None
+
+
+def _is_port(word: str) -> bool:
+    return bool(re.fullmatch(r"[0-9]{1,5}", word)) and 0 < int(word) <= 65535
+
+
+def _addresses(values: tuple[str, ...]) -> str | None:
+    for value in values:
+        reason = _address(value)
+        if reason:
+            return reason
+    return "an address is there twice" if len(set(values)) < len(values) else None
 
 
 def _not_too_many_databases(value: int) -> str | None:
@@ -597,6 +641,59 @@ class Options:
     )  # fmt: skip
     propagation_error_behavior = Enumeration(
         PropagationErrorBehavior.IGNORE, "What a replica does when a change fails.", effect=LATER
+    )
+
+    _group = Topic("Group")
+    peers = Words(
+        (), "Addresses of all members of a group that forms itself once all of them are there, this one included.",
+        limit=MAX_PEERS, too_many="A group has at most 64 members.", mutable=False, check=_addresses,
+    )  # fmt: skip
+    raft_bootstrap = Boolean(
+        False, "Found a group whose first member this is, with the data that are here.", mutable=False
+    )
+    raft_join = Words(
+        (), "Members of a group to join: any of them, the leader is found.", limit=MAX_PEERS,
+        too_many="A group has at most 64 members.", mutable=False, check=_addresses,
+    )  # fmt: skip
+    standalone = Boolean(False, "Be no member of any group, whatever else is set.", mutable=False)
+    cluster_secret = Secret(
+        "What the members of a group know and nobody else; without it they must be on one machine.", mutable=False
+    )
+    raft_announce = Text(
+        "", "Address by which the other members reach this one; empty: the one in peers, or raft-bind, or host and port.",
+        optional=True, mutable=False, check=_address,
+    )  # fmt: skip
+    announce = Text(
+        "", "Address by which clients reach this member; empty: the host of raft-announce, and port.",
+        optional=True, mutable=False, check=_address,
+    )  # fmt: skip
+    raft_bind = Text(
+        "", "Address to listen on for other members only; empty: they come to the port of clients.",
+        optional=True, mutable=False, check=_address,
+    )  # fmt: skip
+    raft_http = Text(
+        "", "Address for joining by HTTP.", optional=True, mutable=False, check=_address,
+        lacking="there is no HTTP server yet; members join through the port of clients (raft-join)",
+    )  # fmt: skip
+    raft_dir = Text("", "Directory for term and vote; empty: that of the log.", optional=True, mutable=False)
+    acks = Enumeration(Acks.QUORUM, "When a write is answered: when a quorum of the group has it on disk, or at once.")
+    reads = Enumeration(
+        Reads.LINEARIZABLE, "What a read may rest on: a quorum's word, a lease by the clock, or what this member has.",
+        mutable=False,
+    )  # fmt: skip
+    follower_writes = Enumeration(
+        FollowerWrites.FORWARD, "What a member that does not lead does with what is for the leader.", effect=LATER
+    )
+    raft_heartbeat_ms = Integer(50, 5, 10000, "Time between signs of life of the leader.", unit="ms", mutable=False)
+    raft_election_ms = Integer(
+        500, 50, 60000, "Silence after which the leader counts as lost; up to twice that.", unit="ms", mutable=False
+    )
+    raft_uncommitted_limit = Memory(
+        64 * MEBI, MEBI, LONG_MAX, "Effects that may wait for a quorum before further writes are refused.", mutable=False,
+        effect=LATER,
+    )  # fmt: skip
+    raft_log_keep = Memory(
+        GIBI, 0, LONG_MAX, "How much log is kept for members that are behind, before they get a snapshot.", effect=LATER
     )
 
     _cluster = Topic("Cluster")
