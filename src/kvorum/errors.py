@@ -278,6 +278,11 @@ NO_APPEND_ONLY_FILE = b"ERR the append-only file is off; start with --appendonly
 # A group and its leader
 READ_ONLY_REPLICA = b"READONLY You can't write against a read only replica."
 NO_LEADER = b"CLUSTERDOWN no leader is known at the moment; nothing was done"
+NO_GROUP = b"ERR this server is no member of a group"
+NOT_A_MEMBER = b"ERR only members of the group may say for whom they speak"
+NOT_LEADER = b"NOTLEADER this member does not lead; nothing was done"  # among members, clients never see it
+FORWARDED_OUTCOME_OPEN = b"UNKNOWN whether this was done: the connection to the leader was lost"
+TRANSACTION_LOST = b"the connection to the leader was lost, and nothing of the transaction was done"
 
 
 def moved(slot: int, address: str) -> bytes:

@@ -23,6 +23,7 @@ MODULES = (
     "info",
     "introspection",
     "keys",
+    "kvorum",
     "latency",
     "lists",
     "memory",

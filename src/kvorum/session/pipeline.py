@@ -21,6 +21,7 @@ from kvorum.resp.parser import Status
 from kvorum.resp.types import QUEUED, WRITTEN
 from kvorum.session.role import FollowerRole
 from kvorum.session.session import (
+    FORWARDED,
     FORWARDING,
     HAS_MAILBOX,
     IN_TRANSACTION,
@@ -103,6 +104,11 @@ class Pipeline:
         self.time_set_ms = 0
         self.role = FollowerRole(server)
         self.set_time()
+
+    @property
+    def serving(self) -> bool:
+        """Whether commands on the data are executed here: there is no group, or this member leads it."""
+        return not self.gates & NOT_SERVING
 
     def set_time(self) -> int:
         """Read both clocks: wall time is the monotonic clock plus an offset that is renewed here. Returns ms."""
@@ -304,7 +310,7 @@ class Pipeline:
             refusal = self._forbidden(session, command)
             if refusal is not None:
                 return self.refuse(session, command, refusal)
-        if self.gates & NOT_SERVING or gates & FORWARDING:
+        if self.gates & NOT_SERVING or gates & (FORWARDING | FORWARDED):
             admitted = self.role.admit(session, command, flags)
             if admitted != 1:
                 return admitted
@@ -322,7 +328,7 @@ class Pipeline:
             return self.refuse(session, command, errors.not_for_subscribers(command.name))
         if self.gates & LOADING and not command.flags & WHILE_LOADING:
             return self.refuse(session, command, errors.LOADING)
-        if self.gates & PAUSED and self._pause_applies(session, flags):
+        if self.gates & PAUSED and self.pause_applies(session, flags):
             return HELD
         if gates & IN_TRANSACTION and command.name not in OUTSIDE_TRANSACTIONS:
             return self._queue(session, command)
@@ -359,7 +365,7 @@ class Pipeline:
         """Evict until the memory limit is kept; False if that is impossible."""
         return self.keyspace.used_bytes <= self.memory_limit_bytes or self.server.make_room()
 
-    def _pause_applies(self, session: Session, flags: int) -> bool:
+    def pause_applies(self, session: Session, flags: int) -> bool:
         """Whether CLIENT PAUSE holds a command with these flags back; if so the session waits for ``unpause``."""
         if self.keyspace.now_ms >= self.pause_until_ms:
             self.unpause()
@@ -396,6 +402,8 @@ class Pipeline:
 
     def forget(self, session: Session) -> None:
         """The client left: it is not to be resumed."""
+        if session.gates & FORWARDING:
+            self.role.forget(session)
         if session.held_by is not None:
             self.held = [held for held in self.held if held is not session]
             session.held_by = None
@@ -406,6 +414,8 @@ class Pipeline:
 
     def refuse(self, session: Session, command: Command | None, message: bytes) -> int:
         """Answer with an error; nothing was executed."""
+        if session.gates & FORWARDING and self.role.refuse_later(session, message):
+            return 0
         if session.transaction is not None:
             session.transaction.aborted = True
         if command is not None and command.name == b"exec":  # also without MULTI, as Redis words it

@@ -34,6 +34,7 @@ TRACKING = 128  # CLIENT TRACKING: the keys it reads are remembered
 SUBSCRIBED = 256  # it listens to channels: in RESP2 few commands are left
 HAS_MAILBOX = 512  # others may write to it: see ``open_mailbox``
 FORWARDING = 1024  # its commands of the data are executed by another member: see ``role``
+FORWARDED = 2048  # it is another member, which speaks for a client of its own
 
 WATCHED_KEY_BYTES = 250
 
@@ -196,6 +197,15 @@ class Session:
             self.keyspace.no_touch = False
         else:
             self.gates |= NO_TOUCH
+
+    def speak_for_clients(self) -> None:
+        """It has proved to be another member of the group, which forwards the commands of a client."""
+        self.gates |= FORWARDED
+
+    @property
+    def speaks_for_clients(self) -> bool:
+        """Whether it is another member of the group."""
+        return bool(self.gates & FORWARDED)
 
     @property
     def no_touch(self) -> bool:
