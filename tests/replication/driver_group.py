@@ -30,23 +30,25 @@ class Flusher:
         return self.quick
 
     def flush_now(self) -> None:
+        self._journal.safe = self._journal.written
         self._journal.durable_index = self._journal.index
 
     def request(self) -> None:
-        self.wanted = self._journal.index
+        self.wanted = self._journal.written
 
     def wait(self, written: int) -> None:
         self.flush_now()
 
     def finish(self) -> None:
-        self._journal.durable_index = min(self.wanted, self._journal.index)
+        self._journal.safe = self.wanted
+        self._journal.durable_index = self._journal.index
 
 
 class Journal:
     failed = None
 
     def __init__(self) -> None:
-        self.index = self.durable_index = self.written = 0
+        self.index = self.durable_index = self.written = self.safe = 0
         self.term = 1
         self.flusher = Flusher(self)
 
@@ -62,6 +64,7 @@ class Storage(MemoryStorage):
         super().append(entries)
         journal = self.journal
         journal.index, journal.term = self.last_index(), entries[-1].term
+        journal.written += sum(len(entry.data) + 1 for entry in entries)
         if entries[0].index <= journal.durable_index:
             journal.durable_index = entries[0].index - 1
 

@@ -131,7 +131,7 @@ class RaftDriver:
         self._asked: dict[bytes, int] = {}  # contexts of reads that no answer has come to: their round
         self._asked_tick = 0
         self._lost_tick = 0  # when leadership was lost with proposals open
-        self._waiting: deque[tuple[int, Sequence[Message]]] = deque()  # promises, and the entry that must be on disk
+        self._waiting: deque[tuple[int, Sequence[Message]]] = deque()  # promises, and the position of the journal that must be safe
         self._unapplied: deque[Message] = deque()
         self._unwritten: deque[Message] = deque()  # while a snapshot is being installed or an increment ends
         self.writing_paused = False
@@ -318,14 +318,10 @@ class RaftDriver:
             first = message.entries[0].index
             if first <= storage.last_index():
                 self._overrule(first)
-                storage.append(message.entries)
-                # What stays is on disk since the truncation; what was replaced does not count any more.
-                self._waiting = deque((0, responses) for _, responses in self._waiting)
-            else:
-                storage.append(message.entries)
+            storage.append(message.entries)
         self._save(message)
         if message.responses:
-            self._waiting.append((storage.last_index(), message.responses))
+            self._waiting.append((storage.journal.written, message.responses))
 
     def _save(self, message: Message) -> None:
         """Term and vote. The commit index alone may lag, and never is ahead of the entries it speaks of."""
@@ -357,7 +353,7 @@ class RaftDriver:
         if not self._waiting:
             return False
         journal = self.storage.journal
-        if self._waiting[-1][0] > journal.durable_index and journal.failed is None:
+        if self._waiting[-1][0] > journal.safe and journal.failed is None:
             if journal.flusher.is_quick():
                 journal.flusher.flush_now()
             else:
@@ -365,10 +361,10 @@ class RaftDriver:
         return self._deliver_durable()
 
     def _deliver_durable(self) -> bool:
-        durable = self.storage.journal.durable_index
+        safe = self.storage.journal.safe
         own = self.node.raft.id
         told = sent = False
-        while self._waiting and self._waiting[0][0] <= durable:
+        while self._waiting and self._waiting[0][0] <= safe:
             for response in self._waiting.popleft()[1]:
                 if response.to == own:
                     self.node.step(response)

@@ -160,6 +160,13 @@ class Changer:
         return progress
 
 
+def conf_state_after(conf_state: ConfState, change: ConfChangeV2) -> ConfState:
+    """The configuration that a change leads to, for who has no state machine at hand. Raises ConfChangeError."""
+    tracker = ProgressTracker(1, 1)
+    tracker.switch(*restore(tracker, 0, conf_state))
+    return Changer(tracker, 0).change(change)[0]
+
+
 def restore(tracker: ProgressTracker, last_index: int, conf_state: ConfState) -> Changed:
     """The configuration that a snapshot records, built up from nothing by allowed changes. Raises InvariantError if it
     cannot be reached so."""
