@@ -124,7 +124,7 @@ def test_no_increment_begins_before_what_is_kept_was_written(tmp_path: Path) -> 
     disk = FullDisk()
     journal = Journal(disk, str(tmp_path), "log.aof", Manifest(), clock=lambda: 1000)
     disk.full = True
-    journal.append(BATCH)
+    journal.write(BATCH, BATCH.index(b"*2\r\n$4"), 0, 0, len(BATCH))
     with pytest.raises(DiskError):
         journal.rotate()
     disk.full = False

@@ -79,8 +79,8 @@ def disk_error(operation: str, path: str, number: int | None) -> DiskError:
 
 
 class DiskFile:
-    """A file that is open for appending, or for ``write_at``. ``descriptor`` is the system's, for those who call fsync without the lock
-    of the interpreter; negative in a fake."""
+    """A file that is open for appending, or for ``write_at``. ``descriptor`` is the system's, for those who call fsync
+    without the lock of the interpreter; negative in a fake."""
 
     __slots__ = ("descriptor", "path")
 

@@ -44,14 +44,16 @@ class Flusher:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def begin(self, file: DiskFile, index: int, size: int = 0) -> None:
+    def begin(self, file: DiskFile, index: int, size: int = 0, position: int = -1) -> None:
         """From now on this file is written, behind its ``size`` bytes; everything before is safe. Waits for an fsync of
-        the file before, if one is still going on."""
+        the file before, if one is still going on. ``position``: positions are counted anew from there."""
         with self._changed:
             self._wanted = False
             self._changed.wait_for(lambda: not self.busy)  # with a file that is about to be closed
             self._file = file
-            self._noted = (index, size, self._noted[2])
+            if position >= 0:
+                self.safe = position
+            self._noted = (index, size, position if position >= 0 else self._noted[2])
             self.durable_index, self.durable_size = index, size
 
     def note(self, index: int, size: int, position: int) -> None:

@@ -50,7 +50,7 @@ cdef class Flusher:
         pthread_cond_destroy(&self.changed)
         pthread_mutex_destroy(&self.mutex)
 
-    def begin(self, object file, long long index, long long size=0):
+    def begin(self, object file, long long index, long long size=0, long long position=-1):
         with nogil:
             pthread_mutex_lock(&self.mutex)
             self.wanted = False
@@ -61,6 +61,8 @@ cdef class Flusher:
         self.file = file
         self.descriptor = file.descriptor
         self.noted_index, self.noted_size = index, size
+        if position >= 0:
+            self.safe = self.noted_position = position
         self.durable_index, self.durable_size = index, size
         pthread_mutex_unlock(&self.mutex)
 

@@ -32,9 +32,17 @@ cdef class Journal:
     cdef list _kept
     cdef long long _kept_bytes
     cdef bint _direct
+    cdef public object offsets
+    cdef long long _next_mark
+    cdef long long _last_term
 
-    @cython.locals(time_ms=cython.longlong, size=cython.Py_ssize_t, before=bytes, body=bytes)
     cpdef write(self, bytes batch, Py_ssize_t start, int database, int last, long long position)
+    @cython.locals(size=cython.Py_ssize_t, last=int)
+    cpdef write_entry(self, long long index, long long term, long long time_ms, int database, bytes data, Py_ssize_t start,
+                      long long position=*)
+    @cython.locals(size=cython.Py_ssize_t, before=bytes, body=bytes)
+    cdef _write(self, long long time_ms, int database, int last, bytes data, Py_ssize_t start)
+    cdef _mark(self)
     @cython.locals(lines=bytes)
     cdef bytes _lines_before(self, int database, long long time_ms)
     cdef _write_slowly(self, list parts)

@@ -137,6 +137,10 @@ class Manifest:
             (*self.history, *(replace(one, kind=FileKind.HISTORY) for one in past)),
         )
 
+    def replaced_by(self, base: ManifestFile, increment: ManifestFile) -> Manifest:
+        """With this base and this increment in the place of everything, which is history."""
+        return replace(self.with_base(base, increment.sequence), increments=(increment,))
+
     def without_history(self) -> Manifest:
         """After the files of the past were removed."""
         return replace(self, history=())

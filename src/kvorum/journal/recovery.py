@@ -9,6 +9,9 @@ before anything is in it. Any other damage raises ``RecoveryError`` with file, o
 disk is changed. A suffix of plain commands, which redis-server leaves when it has run in this directory, is executed, and
 ``adopted`` says that a new base is wanted.
 
+In a Raft group only what is committed may be executed (``apply_to``); what stands behind it is read and checked, and
+``offsets`` says where.
+
 What was read may never have been fsynced, if the process before this one was killed: ``cut`` makes it safe, before anybody
 reads it or anything is written behind it.
 """
@@ -21,9 +24,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kvorum.errors import CommandError
+from kvorum.journal.bodies import MalformedBodyError, body_lines
 from kvorum.journal.disk import Disk, DiskError, FileView
 from kvorum.journal.entries import COMMANDS, DAMAGED, END, EntryReader
 from kvorum.journal.manifest import UNNAMED_FILE, FileKind, Manifest, ManifestError, ManifestFile, read_manifest
+from kvorum.journal.offsets import MARK_BYTES, EntryOffsets
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.file_reader import FileReader
 from kvorum.journal.records import Damage, DamageKind
@@ -36,6 +41,8 @@ RDB_SUFFIX = ".rdb"
 _NUMBER = re.compile(rb"[0-9]{1,18}")
 # ``apply`` gets a database (-1: the one that is selected) and commands in RESP; what it raises ends the recovery.
 Apply = Callable[[int, bytes], object]
+# Gets index, term and the annotation lines of an entry, before its commands are executed.
+OnLines = Callable[[int, int, list[bytes]], object]
 
 
 class RecoveryError(Exception):
@@ -67,9 +74,13 @@ class Recovery:
     """Reads a log. Call ``step`` until ``finished``, then ``cut``; ``close`` in any case.
 
     ``load_truncated``: whether a torn end may be cut off (``aof-load-truncated``); else it is refused like other damage.
+    ``apply_to``: the last entry to execute, in a group; commands without annotation are then damage. Negative: all.
+    ``on_lines`` gets the annotation lines of the entries that are executed.
 
-    To be read: ``manifest`` (None: there is no log), ``index``, ``term`` and ``time_ms`` of the last entry, ``bytes_read``
-    of ``bytes_total``, ``torn``, ``adopted``, ``keys_loaded`` from the base, ``resume`` (None: a new increment is needed).
+    To be read: ``manifest`` (None: there is no log), ``index``, ``term`` and ``time_ms`` of the last entry, ``applied``,
+    the last one that was executed or is in the base, ``offsets`` of all; ``base_index``, ``base_term``, ``members`` (opaque)
+    and ``offset``, as the head of the base has them; ``bytes_read`` of ``bytes_total``, ``torn``, ``adopted``,
+    ``keys_loaded`` from the base, ``resume`` (None: a new increment is needed).
     """
 
     def __init__(
@@ -80,6 +91,8 @@ class Recovery:
         keyspace: Keyspace,
         apply: Apply,
         load_truncated: bool = True,
+        apply_to: int = -1,
+        on_lines: OnLines | None = None,
     ) -> None:
         self.disk = disk
         self.directory = directory
@@ -88,6 +101,12 @@ class Recovery:
         self.index = 0
         self.term = 1
         self.time_ms = 0
+        self.applied = 0
+        self.base_index = 0
+        self.base_term = 0
+        self.members = b""
+        self.offset = 0
+        self.offsets = EntryOffsets()
         self.bytes_total = 0
         self.torn: Torn | None = None
         self.resume: Resume | None = None
@@ -95,6 +114,10 @@ class Recovery:
         self.keys_loaded = 0
         self.finished = False
         self._apply = apply
+        self._apply_to = apply_to
+        self._on_lines = on_lines
+        self._next_mark = 0
+        self._last_term = 0
         self._bytes_done = 0
         self._files: list[ManifestFile] = []
         self._cuts: list[Torn] = []
@@ -163,6 +186,8 @@ class Recovery:
     def _read_from(self, start: int) -> None:
         """The rest of the file is commands."""
         assert self._view is not None
+        self.offsets.begin_file(self._path(self._files[0]), self.index + 1, start)
+        self._next_mark = start + MARK_BYTES
         safe = self._view.size if self._files[0].is_whole else 0  # else ``_damaged`` finds out
         self._entries = EntryReader(self._view.data, self._path(self._files[0]), start, self.index, self.term, safe)
 
@@ -180,12 +205,21 @@ class Recovery:
             return
         self.keys_loaded += self._rdb.keys_loaded
         try:
-            self.index, self.term = place_of(self._rdb.aux)
+            self._begin_behind(self._rdb.aux)
         except ValueError as error:
             raise RecoveryError(f"{path}, byte 0: {error}") from error
         end = self._rdb.position
         self._rdb = None
         self._read_from(end)
+
+    def _begin_behind(self, aux: dict[bytes, bytes]) -> None:
+        """The log goes on behind the base with this head; ValueError."""
+        self.index, self.term = place_of(aux)
+        self.applied = self.base_index = self.index
+        self.base_term = self._last_term = self.term if self.index else 0
+        self.members = aux.get(b"kvorum-members", b"")
+        self.offset = _number(aux.get(b"kvorum-offset", b"0"), "offset")
+        self.offsets.reset(self.base_index, self.base_term)
 
     def _read_entries(self) -> None:
         reader = self._entries
@@ -206,22 +240,53 @@ class Recovery:
         """What was read last."""
         try:
             if kind == COMMANDS:
-                self.adopted = True
-                self._apply(-1, reader.bytes_of(reader.start, reader.end))
+                self._take_over(reader)
                 return
-            databases = len(self.keyspace.databases)
-            if reader.database >= databases:
-                raise RecoveryError(
-                    f"entry {reader.index} is for database {reader.database}, and there are only {databases}; start with "
-                    f"--databases {reader.database + 1} or more"
-                )
-            self._apply(reader.database, reader.body())
-        except (RecoveryError, CommandError) as error:
+            self._note(reader)
+            if self._apply_to < 0 or reader.index <= self._apply_to:
+                self._execute_entry(reader)
+        except (RecoveryError, CommandError, MalformedBodyError) as error:
             what = _reason(error)
             if "; " not in what:
                 what += f"; {Damage(reader.file, reader.start, DamageKind.GARBAGE, what, 0).remedy}"
             raise RecoveryError(f"{reader.file}, byte {reader.start}: {what}") from error
-        self.index, self.term, self.time_ms = reader.index, reader.term, reader.time_ms
+
+    def _take_over(self, reader: EntryReader) -> None:
+        """Commands of redis-server."""
+        if self._apply_to >= 0:
+            what = (
+                "commands without annotation, and the log is that of a group, in which all members must have the same"
+            )
+            raise RecoveryError(f"{what}; {Damage('', 0, DamageKind.UNANNOTATED, what, 0).remedy}")
+        self.adopted = True
+        self._apply(-1, reader.bytes_of(reader.start, reader.end))
+
+    def _note(self, reader: EntryReader) -> None:
+        """An entry is there, whether it is executed or not."""
+        self.index, self.term = reader.index, reader.term
+        if reader.time_ms:  # the no-op of a term has none
+            self.time_ms = reader.time_ms
+        if reader.term != self._last_term:
+            self._last_term = reader.term
+            self.offsets.note_term(reader.index, reader.term)
+        if reader.start >= self._next_mark:
+            self.offsets.note(reader.index, reader.start)
+            self._next_mark = reader.start + MARK_BYTES
+
+    def _execute_entry(self, reader: EntryReader) -> None:
+        databases = len(self.keyspace.databases)
+        if reader.database >= databases:
+            raise RecoveryError(
+                f"entry {reader.index} is for database {reader.database}, and there are only {databases}; start with "
+                f"--databases {reader.database + 1} or more"
+            )
+        body = reader.body()
+        lines, start = body_lines(body)
+        if lines and self._on_lines is not None:
+            self._on_lines(reader.index, reader.term, lines)
+        if start < len(body):
+            self._apply(reader.database, body[start:] if start else body)
+        self.applied = reader.index
 
     def _damaged(self, damage: Damage) -> None:
         if not damage.torn:
@@ -320,6 +385,12 @@ def place_of(aux: dict[bytes, bytes]) -> tuple[int, int]:
     return int(words[0]), int(words[1])
 
 
+def _number(word: bytes, what: str) -> int:
+    if not _NUMBER.fullmatch(word):
+        raise ValueError(f"{word!r} is no {what}; restore the file from a backup")
+    return int(word)
+
+
 def refuse_lost_manifest(disk: Disk, directory: str, filename: str) -> None:
     """Without a manifest a directory holds no log. Raises RecoveryError if its files say that there must have been one: all
     that a start leaves behind that was interrupted is a first base and a first increment without entries."""
@@ -340,5 +411,5 @@ def _has_entries(disk: Disk, path: str) -> bool:
     return disk.size(path) > LEADING_BYTES or b"*" in disk.read(path)
 
 
-def _reason(error: RecoveryError | CommandError) -> str:
+def _reason(error: RecoveryError | CommandError | MalformedBodyError) -> str:
     return error.message.decode(errors="backslashreplace") if isinstance(error, CommandError) else str(error)

@@ -13,11 +13,11 @@ does what is appended to it: Linux forgets which pages it could not write.
 **What a crash may leave behind**, after each operation, is any combination of
 
 - for each file, what is safe plus a prefix of the appends, replacements and truncations since. The last append or
-  replacement may moreover be torn: at every byte if it has at most ``small_bytes`` (``SMALL_BYTES`` unless told),
-  else at every sector boundary of the file, and one byte from its start and end. What is missing may be missing
-  altogether, or, from the end of an operation or a sector boundary on, be zeros up to the length that the file had:
-  some file systems note the new length before the data are there. (One zero at the very end, in a sector of its own,
-  is left out: nothing tells it from a damaged byte.)
+  replacement may moreover be torn: at every byte if it has at most ``small_bytes`` (``SMALL_BYTES`` unless told), else
+  at every sector boundary of the file, and one byte from its start and end. What is missing may be missing altogether,
+  or, from the end of an operation or a sector boundary on, be zeros up to the length that the file had: some file
+  systems note the new length before the data are there. (One zero at the very end, in a sector of its own, is left
+  out: nothing tells it from a damaged byte.)
 - for the names, what is safe plus any subset of the changes since, in their order: a rename may be lost and a later
   one kept. A file without a name is gone, and so is what is in a directory that is gone.
 
@@ -54,9 +54,9 @@ MOST_COMBINATIONS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Something that was done, or tried. ``target`` is the new name of a rename, ``data`` what an append or ``write_at``
-    wrote, ``offset`` where the latter did, ``size`` that of a truncation, ``covers`` how many operations there were when an
-    fsync began."""
+    """Something that was done, or tried. ``target`` is the new name of a rename, ``data`` what an append wrote, or
+    ``write_at``, ``size`` that of a truncation, ``offset`` that of ``write_at``, ``covers`` how many operations there
+    were when an fsync began."""
 
     name: str
     path: str
