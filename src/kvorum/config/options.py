@@ -682,7 +682,7 @@ class Options:
         mutable=False,
     )  # fmt: skip
     follower_writes = Enumeration(
-        FollowerWrites.FORWARD, "What a member that does not lead does with what is for the leader.", effect=LATER
+        FollowerWrites.FORWARD, "What a member that does not lead does with what is for the leader."
     )
     raft_heartbeat_ms = Integer(50, 5, 10000, "Time between signs of life of the leader.", unit="ms", mutable=False)
     raft_election_ms = Integer(

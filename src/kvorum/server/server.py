@@ -26,6 +26,7 @@ from kvorum.keyspace.table import EXPIRED, Keyspace
 from kvorum.net.listeners import TcpListeners, open_unix
 from kvorum.net.migration import MigrationConnections
 from kvorum.net.reactor import Reactor
+from kvorum.net.upstream import UpstreamConnections
 from kvorum.observe.counters import watch_counters
 from kvorum.observe.latency import LatencyMonitor
 from kvorum.observe.logging import Logger, open_logger
@@ -91,6 +92,7 @@ class AsyncServer:
         self._unix_path: Path | None = None
         self._unix_inode = 0
         self._migration = MigrationConnections(self._random)
+        self._upstreams: UpstreamConnections | None = None
         self.context = self._compose()
         self.reactor = Reactor(self.context)
         self._listeners = TcpListeners(self.reactor)
@@ -174,6 +176,7 @@ class AsyncServer:
         """Give every part its options, now and whenever they change."""
         for names, apply in (
             (("requirepass",), self._apply_password),
+            (("follower-writes", "reads", "raft-election-ms", "cluster-secret"), self._apply_role),
             (("slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking"),
              self._apply_observation),
             (("maxmemory", "maxmemory-policy", "maxmemory-samples", "lfu-log-factor", "lfu-decay-time"),
@@ -194,6 +197,11 @@ class AsyncServer:
     def _apply_password(self, config: Config) -> None:
         self.context.users.require_password(config.requirepass)
         self._apply_network(config)
+
+    def _apply_role(self, config: Config) -> None:
+        role = self.context.pipeline.role
+        role.configure(config.follower_writes.value, config.reads.value, config.raft_election_ms)
+        role.secret = config.cluster_secret
 
     def _apply_observation(self, config: Config) -> None:
         context = self.context
@@ -303,6 +311,8 @@ class AsyncServer:
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         self.context.call_later = loop.call_later
+        self._upstreams = UpstreamConnections(loop)
+        self.context.pipeline.role.connect = self._upstreams.connect
         self._listen()
         config = self.config
         config.on_change("bind", self._move_addresses)
@@ -345,6 +355,8 @@ class AsyncServer:
             self.reactor.detach(self._loop)
         self.reactor.close()
         self._migration.close_all()
+        if self._upstreams is not None:
+            self._upstreams.close()
         self.context.effects.commit()
         self.persistence.close()
         if self._unix_path is not None:

@@ -65,6 +65,7 @@ class FollowerRole:
         self.trusting = Trusting(server.random.randbytes)
         self._forwardings: dict[int, Forwarding] = {}
         self._told_ms = -TELL_AGAIN_MS
+        self._listening = False
         self.configure(FORWARD, "linearizable", 500)
 
     def configure(self, writes: str, reads: str, election_ms: int = 500) -> None:
@@ -116,8 +117,13 @@ class FollowerRole:
         if forwarding is not None:
             forwarding.close()
 
+    def _listen(self) -> None:
+        if not self._listening and self.server.group is not None:
+            self._listening = True
+            self.server.group.on_change(self.leader_changed)
+
     def leader_changed(self) -> None:
-        """To be called whenever the leader, or whether this member serves, has changed."""
+        """Another leads, or nobody does, or this member has begun or ceased to serve."""
         for forwarding in list(self._forwardings.values()):
             forwarding.leader_changed()
 
@@ -173,6 +179,7 @@ class FollowerRole:
             return HERE  # where it is refused
         forwarding = self._forwardings.get(session.id)
         if forwarding is None:
+            self._listen()
             forwarding = self._forwardings[session.id] = Forwarding(self, session)
             session.gates |= FORWARDING
         if forwarding.full:
