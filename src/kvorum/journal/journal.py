@@ -295,9 +295,10 @@ class Journal:
         self.term = self._last_term = self.offsets.term(index)
         self._begin_anew(start if place.path == self.file.path else 0)
 
-    def install_base(self, path: str, index: int, term: int) -> None:
-        """The file at ``path``, a base that ends with this entry and is safe on disk, takes the place of everything. It is given
-        its name here, in the directory of the log; it must be on the same file system. No change of the base is under way.
+    def install_base(self, path: str, index: int, term: int) -> str:
+        """The file at ``path``, a base that ends with this entry and is safe on disk, takes the place of everything. It gets
+        another name, which is returned, in the directory of the log, which must be on the same file system. No change of the
+        base is under way.
 
         :raises DiskError: the log is as it was, or nobody knows (``broken``).
         """
@@ -322,6 +323,7 @@ class Journal:
         self.term = self._last_term = term
         self.offsets.reset(index, term)
         self._enter(file)
+        return posixpath.join(self.directory, base.name)
 
     def _replace_all(self, change: BaseChange, file: DiskFile) -> None:
         """Name the new base, and go on in this file."""

@@ -75,7 +75,8 @@ class Recovery:
 
     ``load_truncated``: whether a torn end may be cut off (``aof-load-truncated``); else it is refused like other damage.
     ``apply_to``: the last entry to execute, in a group; commands without annotation are then damage. Negative: all.
-    ``on_lines`` gets the annotation lines of the entries that are executed.
+    ``stop_after``: the last entry to read, for who reads a log to whose end somebody writes; what is torn or wrong behind
+    it is not looked at. ``on_lines`` gets the annotation lines of the entries that are executed.
 
     To be read: ``manifest`` (None: there is no log), ``index``, ``term`` and ``time_ms`` of the last entry, ``applied``,
     the last one that was executed or is in the base, ``offsets`` of all; ``base_index``, ``base_term``, ``members`` (opaque)
@@ -92,6 +93,7 @@ class Recovery:
         apply: Apply,
         load_truncated: bool = True,
         apply_to: int = -1,
+        stop_after: int = -1,
         on_lines: OnLines | None = None,
     ) -> None:
         self.disk = disk
@@ -115,6 +117,7 @@ class Recovery:
         self.finished = False
         self._apply = apply
         self._apply_to = apply_to
+        self._stop_after = stop_after
         self._on_lines = on_lines
         self._next_mark = 0
         self._last_term = 0
@@ -226,6 +229,10 @@ class Recovery:
         assert reader is not None
         until = reader.end + STEP_BYTES
         while reader.end < until:
+            if 0 <= self._stop_after <= self.index:
+                self.close()
+                self.finished = True
+                return
             kind = reader.next()
             if kind == END:
                 self._end_file()

@@ -209,11 +209,13 @@ class JournalStorage:
             self._cached_bytes -= entries_size(gone)
             self._cached_from = first_index
 
-    def installed(self, snapshot: Snapshot) -> None:
-        """``Journal.install_base`` has put this snapshot in the place of everything."""
-        assert self.journal.index == snapshot.index
+    def install(self, path: str, snapshot: Snapshot) -> str:
+        """The received file at ``path`` takes the place of everything: see ``Journal.install_base``. Returns where the base is
+        then. DiskError."""
+        base: str = self.journal.install_base(path, snapshot.index, snapshot.term)
         self._snapshot = snapshot
         self._last = snapshot.index
         self._first = snapshot.index + 1
         self._next_place = None
         self._forget()
+        return base
