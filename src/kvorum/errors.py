@@ -276,6 +276,7 @@ REWRITE_BEFORE_SAVE = (
 NO_APPEND_ONLY_FILE = b"ERR the append-only file is off; start with --appendonly yes"
 
 # A group and its leader
+FEW_REPLICAS = b"NOREPLICAS Not enough good replicas to write."
 READ_ONLY_REPLICA = b"READONLY You can't write against a read only replica."
 NO_LEADER = b"CLUSTERDOWN no leader is known at the moment; nothing was done"
 NO_GROUP = b"ERR this server is no member of a group"

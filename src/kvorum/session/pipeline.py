@@ -48,6 +48,7 @@ MONITORED = 8  # at least one client runs MONITOR
 DISK_FAILED = 16  # the journal cannot be written
 SNAPSHOT_FAILED = 32  # save points do not work, and writes are to stop then
 NOT_SERVING = 64  # a member of a group that does not lead it, or not yet: see ``role``
+FEW_REPLICAS = 128  # fewer than min-replicas-to-write
 
 HTTP_WORDS = frozenset([b"post", b"host:"])
 
@@ -324,6 +325,8 @@ class Pipeline:
             snapshots = self.gates & SNAPSHOT_FAILED
             refusal = errors.SNAPSHOT_NOT_WRITTEN if snapshots else errors.JOURNAL_NOT_WRITTEN + self.disk_error
             return self.refuse(session, command, refusal)
+        if self.gates & FEW_REPLICAS and flags & WRITES:
+            return self.refuse(session, command, errors.FEW_REPLICAS)
         if gates & SUBSCRIBED and session.listening and command.name not in FOR_SUBSCRIBERS:
             return self.refuse(session, command, errors.not_for_subscribers(command.name))
         if self.gates & LOADING and not command.flags & WHILE_LOADING:
