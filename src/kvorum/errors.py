@@ -279,6 +279,23 @@ NO_APPEND_ONLY_FILE = b"ERR the append-only file is off; start with --appendonly
 FEW_REPLICAS = b"NOREPLICAS Not enough good replicas to write."
 READ_ONLY_REPLICA = b"READONLY You can't write against a read only replica."
 NO_LEADER = b"CLUSTERDOWN no leader is known at the moment; nothing was done"
+NO_GROUP_YET = b"ERR this server waits for a group and belongs to none yet"
+ALREADY_IN_GROUP = b"ERR this server belongs to a group already"
+ANOTHER_GROUP = b"ERR this server belongs to another group, or to none yet"
+NO_SUCH_MEMBER = b"ERR the group has no such member; see RAFT INFO"
+LEARNERS_DO_NOT_LEAD = b"ERR a learner cannot lead; it votes once it has caught up"
+MEMBER_STAYS = b"ERR not removed: "
+MEMBER_WITHOUT_MEMORY = (
+    b"ERR this id votes in the group already, and who asks has no memory of it: its directory was copied or put back; remove "
+    b"the member, and start the server in an empty directory"
+)
+NO_FAILOVER = b"ERR No failover in progress."
+FAILOVER_TIMEOUT = b"ERR FAILOVER timeout must be greater than 0"
+FAILOVER_FORCED = b"ERR FAILOVER with force option requires both a timeout and target HOST and IP."
+FAILOVER_OF_REPLICA = b"ERR FAILOVER is not valid when server is a replica."
+FAILOVER_WITHOUT_REPLICAS = b"ERR FAILOVER requires connected replicas."
+FAILOVER_TARGET = b"ERR FAILOVER target HOST and PORT is not a replica."
+STOPPED_LEADING = b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 NO_GROUP = b"ERR this server is no member of a group"
 NOT_A_MEMBER = b"ERR only members of the group may say for whom they speak"
 NOT_LEADER = b"NOTLEADER this member does not lead; nothing was done"  # among members, clients never see it

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from kvorum.replication.raft.core.status import Status
+    from kvorum.replication.raft.joining import Door
     from kvorum.replication.raft.members import Member, Members
 
 # What became of a request to change the group: None if it was done, else why not.
@@ -84,6 +85,16 @@ class GroupView(Protocol):
 
     def drive_soon(self) -> None:
         """What was committed to the log outside of a turn is to go on."""
+
+    def promote(self, raft_id: int, done: Done) -> None:
+        """Let a learner vote."""
+
+    @property
+    def door(self) -> Door:
+        """Where servers ask who this is, and to be let in."""
+
+    def invite(self, address: str) -> None:
+        """Join the group of which a member is there; only without a group."""
 
     def on_change(self, call: Callable[[], object]) -> None:
         """Call whenever the leader, the term, the members or ``serving`` has changed."""
