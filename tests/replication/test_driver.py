@@ -38,11 +38,11 @@ def test_nothing_is_promised_before_the_fsync() -> None:
     assert leader.safe < position
     follower = next(member for member in group.members if member is not leader)
     follower.storage.journal.flusher.finish()
-    follower.driver.disk_is_safe()
+    follower.driver.drive()
     group.settle()
     assert leader.safe < position  # one of three
     leader.storage.journal.flusher.finish()
-    leader.driver.disk_is_safe()
+    leader.driver.drive()
     assert leader.safe == position
 
 

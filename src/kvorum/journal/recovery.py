@@ -41,6 +41,7 @@ RDB_SUFFIX = ".rdb"
 _NUMBER = re.compile(rb"[0-9]{1,18}")
 # ``apply`` gets a database (-1: the one that is selected) and commands in RESP; what it raises ends the recovery.
 Apply = Callable[[int, bytes], object]
+ALL = -1  # entries may be executed
 # Gets index, term and the annotation lines of an entry, before its commands are executed.
 OnLines = Callable[[int, int, list[bytes]], object]
 
@@ -92,8 +93,8 @@ class Recovery:
         keyspace: Keyspace,
         apply: Apply,
         load_truncated: bool = True,
-        apply_to: int = -1,
-        stop_after: int = -1,
+        apply_to: int = ALL,
+        stop_after: int = ALL,
         on_lines: OnLines | None = None,
     ) -> None:
         self.disk = disk

@@ -68,10 +68,11 @@ class Cron:
         again_s = math.inf
         if context.loading:
             return again_s  # nothing expires and nothing is evicted: who wrote the log has decided what had
+        decides = context.group is None or context.group.may_decide()
         if context.pipeline.gates & PAUSED:
             if now_ms >= context.pipeline.pause_until_ms:
                 context.pipeline.unpause()
-        elif now_ns >= self._next_expiry_ns:
+        elif decides and now_ns >= self._next_expiry_ns:
             self._expire()
             if self._expiry.behind:
                 self._next_expiry_ns = now_ns + self._expiry.pause_ns
@@ -79,7 +80,7 @@ class Cron:
         if now_ns >= self._next_second_ns:
             self._next_second_ns = now_ns + 1_000_000_000
             self._each_second()
-        if context.memory.over and not context.pipeline.gates & PAUSED and context.memory.make_room():
+        if context.memory.over and decides and not context.pipeline.gates & PAUSED and context.memory.make_room():
             again_s = EAGER_TICK_S
         if context.keyspace.free_some(FREE_PER_TICK) > 0:
             again_s = EAGER_TICK_S
@@ -88,6 +89,8 @@ class Cron:
         context.statistics.sample(now_ns)
         context.statistics.note_memory(context.memory.used_bytes())
         context.effects.commit()
+        if context.group is not None:
+            context.group.drive_soon()
         self._persistence.tick(now_ns)
         return again_s
 

@@ -17,11 +17,14 @@ from kvorum.journal.directory import DataDirectory, DirectoryError
 from kvorum.journal.disk import Disk, DiskError, FileView, RealDisk
 from kvorum.journal.journal import ALWAYS, EVERYSEC, Journal
 from kvorum.journal.manifest import Manifest, ManifestError, read_manifest
+from kvorum.journal.offsets import EntryOffsets
 from kvorum.journal.rdb import RdbError
 from kvorum.journal.rdb.file_reader import FileReader
-from kvorum.journal.recovery import STEP_BYTES, Recovery, RecoveryError, Resume
+from kvorum.journal.recovery import ALL, STEP_BYTES, Recovery, RecoveryError, Resume
 from kvorum.journal.single_file import take_over
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_IGNORE
+from kvorum.replication.raft.hard_state import FILE_NAME as VOTES_FILE
+from kvorum.replication.raft.hard_state import HardStateError
 from kvorum.resp.parser import Parser, Scratch
 from kvorum.resp.writer import Writer
 from kvorum.server.persistence_fields import persistence_fields
@@ -33,6 +36,7 @@ from kvorum.session.session import Session
 if TYPE_CHECKING:
     from kvorum.config import Config
     from kvorum.net.reactor import Reactor
+    from kvorum.server.group import Group
     from kvorum.session.context import ServerContext
 
 PROGRESS_STEPS = 64  # of the loading are between two looks at other clients' requests
@@ -49,6 +53,7 @@ class Persistence:
         self.has_files = has_files
         self.journal: Journal | None = None
         self.owned: DataDirectory | None = None
+        self.group: Group | None = None  # whose log this is
         self.loaded_keys = 0
         self.expired_keys = 0
         self.ending = False  # to be set: whatever is being read need not be read to its end
@@ -63,7 +68,7 @@ class Persistence:
         context.flush_log = self.flush_log
         context.outbox.on_broken = self._log_broken
         self.saving = context.saving = Saving(context, self.disk, lambda: self.journal)
-        self.saving.reloading = Reloading(context, self.saving, lambda: self.journal, self._apply, has_files)
+        self.saving.reloading = Reloading(context, self.saving, lambda: self.journal, self.execute, has_files)
 
     # The start
 
@@ -88,8 +93,9 @@ class Persistence:
             self.owned = DataDirectory.open(self.disk, directory, config.node_id)
             self._take_over_single_file(posixpath.join(config.dir, config.appendfilename), directory)
             recovery = Recovery(
-                self.disk, directory, config.appendfilename, self.context.keyspace, self._apply,
-                load_truncated=config.aof_load_truncated,
+                self.disk, directory, config.appendfilename, self.context.keyspace, self.execute,
+                load_truncated=config.aof_load_truncated, apply_to=self._apply_to(directory, self.owned.node_id),
+                on_lines=self.group.note_lines if self.group is not None else None,
             )  # fmt: skip
             try:
                 await self._recover(recovery)
@@ -102,8 +108,11 @@ class Persistence:
             recovery.cut()
             self.owned.claim()
             self.saving.remove_leftovers(directory)
-            self._open_journal(directory, recovery)
-        except (RecoveryError, DirectoryError, DiskError) as error:
+            if self.group is not None:
+                self.group.recovered(directory, recovery)
+            else:
+                self._open_journal(directory, recovery)
+        except (RecoveryError, DirectoryError, DiskError, HardStateError) as error:
             raise StartupError(str(error)) from error
         finally:
             if self.journal is None:
@@ -111,6 +120,18 @@ class Persistence:
             self.context.keyspace.expiry_mode = EXPIRY_DELETE
             if not self.ending:
                 pipeline.gates &= ~LOADING
+
+    def _apply_to(self, directory: str, name: str) -> int:
+        """The last entry that may be applied: a member of a group knows how far its log is committed."""
+        if self.group is not None:
+            return self.group.open(directory, name)
+        path = posixpath.join(directory, VOTES_FILE)
+        if self.disk.exists(path):
+            raise StartupError(
+                f"{path}: the directory belongs to a member of a group; start it with --peers, --raft-join or "
+                "--raft-bootstrap as before, or remove this file if the node is never to be a member again"
+            )
+        return ALL
 
     def _take_over_single_file(self, path: str, directory: str) -> None:
         """What redis-server before version 7 has left becomes the base of the log."""
@@ -163,7 +184,7 @@ class Persistence:
             return
         self.context.log.notice("snapshot loaded", file=path, keys=self.loaded_keys, expired=self.expired_keys)
 
-    def _apply(self, database: int, commands: bytes) -> None:
+    def execute(self, database: int, commands: bytes) -> None:
         """Execute what the log says."""
         session = self._replayer
         if database >= 0:
@@ -183,20 +204,20 @@ class Persistence:
 
     def _open_journal(self, directory: str, recovery: Recovery) -> None:
         config = self.context.config
-        self._make_directory(directory)
+        self.make_directory(directory)
         manifest = recovery.manifest or Manifest()
         if recovery.manifest is None and any(map(len, self.context.keyspace.databases)):
             manifest = self.saving.first_base(directory, config.appendfilename)
-        self._begin(directory, manifest, index=recovery.index, term=recovery.term, resume=recovery.resume)
+        self.begin(directory, manifest, index=recovery.index, term=recovery.term, resume=recovery.resume)
         if recovery.adopted:  # redis-server has written here: from now on everything is ours
             self.saving.want(BASE)
 
-    def _make_directory(self, directory: str) -> None:
+    def make_directory(self, directory: str) -> None:
         if not self.disk.exists(directory):
             self.disk.make_directory(directory)
             self.disk.sync_directory(self.context.config.dir)
 
-    def _begin(
+    def begin(
         self,
         directory: str,
         manifest: Manifest,
@@ -205,21 +226,28 @@ class Persistence:
         term: int,
         resume: Resume | None = None,
         named: bool = True,
+        offsets: EntryOffsets | None = None,
     ) -> None:
         """Open the journal: from now on it gets the effects."""
         context = self.context
         context.effects.commit()  # what was done before the log began is none of its business
         journal = self.journal = Journal(
             self.disk, directory, context.config.appendfilename, manifest, clock=context.clock.wall_ms, index=index,
-            term=term, position=context.effects.position, named=named, resume=resume, on_safe=self._reactor.log_is_safe,
-            wake_fd=self._reactor.wake_fd,
+            term=term, position=context.effects.position, named=named, resume=resume, offsets=offsets,
+            on_safe=self._reactor.log_is_safe if self.group is None else self._tell_group,
+            wake_fd=self._reactor.wake_fd if self.group is None else -1,
         )  # fmt: skip
-        journal.on_failure = self._write_failed
+        journal.on_failure = self.write_failed
         journal.prompt = False  # the reactor asks, for all that it has executed until nothing is ready
         context.outbox.flusher = journal.flusher
         context.outbox.named = named
         context.effects.journal = journal.write
         self.apply_policy(context.config)
+
+    def _tell_group(self) -> None:
+        """From the thread of the fsync: something is safe that members wait for."""
+        assert self.group is not None
+        self.context.call_from_thread(self.group.log_is_safe)
 
     def switch(self, config: Config) -> None:
         """CONFIG SET appendonly. What is there becomes the base of a new log; until it is written, the directory says what
@@ -232,11 +260,11 @@ class Persistence:
             return
         directory = posixpath.join(config.dir, config.appenddirname)
         try:
-            self._make_directory(directory)
+            self.make_directory(directory)
             self.owned = DataDirectory.open(self.disk, directory, config.node_id)
             self.owned.claim()
             manifest = read_manifest(self.disk, directory, config.appendfilename) or Manifest()
-            self._begin(directory, manifest, index=self._last_index, term=self._last_term, named=False)
+            self.begin(directory, manifest, index=self._last_index, term=self._last_term, named=False)
         except (DiskError, ManifestError, DirectoryError) as error:
             self._release()
             self.context.log.warning("the append-only file cannot be switched on", reason=str(error))
@@ -262,7 +290,7 @@ class Persistence:
         self._release()
         context.outbox.flusher = None
         context.pipeline.gates &= ~DISK_FAILED
-        self._hold_replies()
+        self.hold_replies()
 
     def apply_policy(self, config: Config) -> None:
         """Options of the journal may have changed."""
@@ -272,11 +300,18 @@ class Persistence:
         journal.policy = config.appendfsync.value
         journal.segment_bytes = config.aof_segment_size
         journal.timestamps = config.aof_timestamp_enabled
-        self._hold_replies()
+        self.hold_replies()
 
-    def _hold_replies(self) -> None:
+    @property
+    def decides(self) -> bool:
+        """Whether the disk of this node alone says what is safe."""
+        return self.group is None or self.group.sole
+
+    def hold_replies(self) -> None:
         """Whether replies wait for the log, by the policy in force."""
         journal, outbox = self.journal, self.context.outbox
+        if not self.decides:
+            return
         wanted = journal is not None and journal.policy == ALWAYS and not journal.paused
         if wanted and not outbox.holding:
             outbox.start_holding()
@@ -285,12 +320,12 @@ class Persistence:
             outbox.stop_holding()
         self._reactor.log_is_safe()
 
-    def _write_failed(self) -> None:
+    def write_failed(self) -> None:
         """The journal could not write the effects of this turn; it keeps them."""
         journal, pipeline, outbox = self.journal, self.context.pipeline, self.context.outbox
         assert journal is not None
         assert journal.failed is not None
-        if outbox.holding:
+        if outbox.holding and self.decides:
             outbox.fail(OUTCOME_UNKNOWN + str(journal.failed).encode())
             self._reactor.log_is_safe()  # it may be cron that writes: the reactor is to look
         if not pipeline.gates & DISK_FAILED:
@@ -332,14 +367,14 @@ class Persistence:
             return
         if journal.failed is not None:
             if not journal.retry():
-                self._write_failed()  # who has read meanwhile what is kept is told, too: no reply waits for space
+                self.write_failed()  # who has read meanwhile what is kept is told, too: no reply waits for space
                 return
             journal.flush()  # who wanted that while nothing could be written was not heard
             self.context.pipeline.gates &= ~DISK_FAILED
             self.context.log.notice("the append-only file can be written again")
         if journal.paused != (config.no_appendfsync_on_rewrite and self.saving.writing is not None):
             journal.paused = not journal.paused
-            self._hold_replies()
+            self.hold_replies()
         if journal.policy == EVERYSEC and now_ns >= self._next_fsync_ns and not journal.paused:
             self._next_fsync_ns = now_ns + NANOSECONDS
             journal.flush()

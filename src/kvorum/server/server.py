@@ -36,8 +36,12 @@ from kvorum.observe.statistics import Statistics
 from kvorum.pubsub.mailbox import Mailbox
 from kvorum.pubsub.notifications import Notifications
 from kvorum.pubsub.tracking import Tracking
+from kvorum.replication.raft.settings import GroupSettings, Way
+from kvorum.replication.raft.transport import Transport
 from kvorum.server.cron import Cron
 from kvorum.server.descriptors import allow_clients
+from kvorum.server.group import Group
+from kvorum.server.group_forming import GroupForming
 from kvorum.server.persistence import Persistence
 from kvorum.session.blocking import BlockedClients
 from kvorum.session.context import ServerContext
@@ -98,8 +102,34 @@ class AsyncServer:
         self._listeners = TcpListeners(self.reactor)
         watch_counters(self.context, self.reactor)
         self.persistence = Persistence(self.context, self.reactor, has_files)
+        self.group = self._make_group()
+        self.forming: GroupForming | None = None
         self._cron = Cron(self.context, self.reactor, self.persistence)
         self._follow_configuration()
+
+    def _make_group(self) -> Group | None:
+        """This node as a member of a Raft group, if it is to be one."""
+        if GroupSettings.of(self.config).way is Way.NONE:
+            return None
+        group = Group(self.context, self.reactor, self.persistence)
+        self.context.group = self.persistence.group = self.persistence.saving.group = group
+        group.on_change(self.context.pipeline.role.leader_changed)
+        return group
+
+    def _join_group(self, group: Group) -> None:
+        """Give it the network."""
+        self.forming = GroupForming(self.context, group, port=lambda: self.port)
+        group.describe = self.forming.own_member
+        group.door, group.invite = self.forming.door, self.forming.invite
+        group.make_transport = self._make_transport
+
+    def _make_transport(self, group: Group) -> Transport:
+        transport = Transport(
+            group.identity, self.config.cluster_secret, clock=self._clock, randomness=self._random, log=self._log,
+            on_message=group.receive, on_batch=group.drive, on_unreachable=group.unreachable,
+        )  # fmt: skip
+        self.context.peer_door = transport
+        return transport
 
     def _compose(self) -> ServerContext:
         """Make the parts and hand them to each other."""
@@ -297,7 +327,13 @@ class AsyncServer:
         self._stopping = asyncio.Event()
         try:
             self._serve(self._loop)
+            if self.group is not None:
+                self._join_group(self.group)
             await self.persistence.load()
+            if self.group is not None:
+                self.group.start()
+                assert self.forming is not None
+                self.forming.start()
         except BaseException:
             self._cron.stop()
             self.persistence.close()
@@ -311,6 +347,7 @@ class AsyncServer:
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         self.context.call_later = loop.call_later
+        self.context.call_from_thread = loop.call_soon_threadsafe
         self._upstreams = UpstreamConnections(loop)
         self.context.pipeline.role.connect = self._upstreams.connect
         self._listen()
@@ -351,6 +388,11 @@ class AsyncServer:
         self._closed = True
         self._cron.stop()
         self.context.blocking.close()
+        if self.group is not None:
+            self.context.effects.commit()
+            if self.forming is not None:
+                self.forming.close()
+            self.group.close()
         if self._loop is not None:
             self.reactor.detach(self._loop)
         self.reactor.close()

@@ -26,6 +26,7 @@ from kvorum.session.pipeline import LOADING
 
 if TYPE_CHECKING:
     from kvorum.commands.migrate import Targets
+    from kvorum.commands.raft_peer import PeerDoor
     from kvorum.commands.registry import Registry
     from kvorum.config import Config
     from kvorum.observe.latency import LatencyMonitor
@@ -76,6 +77,7 @@ class ServerContext:
     flush_log: Callable[[], None] = field(init=False)  # ask for an fsync of everything so far
     saving: Any = field(init=False)  # of server.saving: what writes snapshots
     call_later: Callable[[float, Callable[[], object]], Any] = field(init=False)  # of the loop, once it serves
+    call_from_thread: Callable[[Callable[[], object]], object] = field(init=False)  # have the loop's thread call it
     migration: Targets = field(init=False)
     make_room: Callable[[], bool] = field(init=False)
     feed_monitors: Callable[[Session], None] = field(init=False)
@@ -92,6 +94,7 @@ class ServerContext:
     sleep: Callable[[float], None] = time.sleep  # seconds; DEBUG SLEEP holds the whole server up
     replication_id: str = field(default_factory=new_replication_id)
     group: GroupView | None = None  # the Raft group that this server is a member of
+    peer_door: PeerDoor | None = None  # where connections of other members go
 
     @property
     def loading(self) -> bool:

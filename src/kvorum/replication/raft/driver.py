@@ -131,7 +131,8 @@ class RaftDriver:
         self._asked: dict[bytes, int] = {}  # contexts of reads that no answer has come to: their round
         self._asked_tick = 0
         self._lost_tick = 0  # when leadership was lost with proposals open
-        self._waiting: deque[tuple[int, Sequence[Message]]] = deque()  # promises, and the position of the journal that must be safe
+        # Promises, and the position of the journal that must be safe before.
+        self._waiting: deque[tuple[int, Sequence[Message]]] = deque()
         self._unapplied: deque[Message] = deque()
         self._unwritten: deque[Message] = deque()  # while a snapshot is being installed or an increment ends
         self.writing_paused = False
@@ -203,8 +204,8 @@ class RaftDriver:
                 self.machine.refused(OUTCOME_OPEN)
         self.drive()
 
-    def receive(self, message: Message) -> None:
-        """A peer's message; what is to be done about it is done soon, for several at once."""
+    def receive(self, message: Message, soon: bool = True) -> None:
+        """A peer's message. What is to be done is done ``soon``, for several at once, or else when ``drive`` is called."""
         if self._failed is not None:
             return
         self.leave_sole()
@@ -217,7 +218,7 @@ class RaftDriver:
             return  # refused, and nothing else
         if self.node.raft.role != self._soft.role:
             self.drive()  # before anybody executes in a role that has ended
-        elif not self._scheduled:
+        elif soon and not self._scheduled:
             self._scheduled = True
             self._schedule(self._drive_later)
 
@@ -375,10 +376,6 @@ class RaftDriver:
         if sent:
             self.transport.flush()
         return told
-
-    def disk_is_safe(self) -> None:
-        """The journal's thread has made something safe."""
-        self.drive()
 
     # Applying
 
