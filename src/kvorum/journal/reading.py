@@ -8,7 +8,7 @@ from kvorum.journal.disk import Disk
 from kvorum.journal.entries import DAMAGED, ENTRY, EntryReader
 from kvorum.journal.offsets import Place
 
-# What gets one entry: index, term, time in Unix ms, database, body. False: no more.
+# What gets one entry: index, term, time in Unix ms, database, body. False: not this one, and no more.
 Taker = Callable[[int, int, int, int, bytes], bool]
 
 
@@ -33,22 +33,22 @@ def start_of(disk: Disk, place: Place, index: int) -> int:
             reader.close()
 
 
-def read_from(disk: Disk, place: Place, index: int, take: Taker) -> Place:
-    """Hand the entries of one file from ``index`` on to ``take``. Returns where the entry begins that comes next, or where the
-    file ends. UnreadableEntryError, DiskError."""
+def read_from(disk: Disk, place: Place, low: int, high: int, take: Taker) -> Place:
+    """Hand entries ``low`` to ``high - 1`` on to ``take``, as far as they stand in this file. Returns where the next one begins,
+    or where the file ends. UnreadableEntryError, DiskError."""
     with disk.view(place.path) as view:
         reader = EntryReader(view.data, place.path, place.offset, place.index - 1)
         try:
-            while True:
+            while reader.index + 1 < high:
                 kind = reader.next()
                 if kind == DAMAGED:
-                    raise UnreadableEntryError(_what_is_wrong(reader, index))
+                    raise UnreadableEntryError(_what_is_wrong(reader, low))
                 if kind != ENTRY:
                     break
-                if reader.index >= index and not take(
+                if reader.index >= low and not take(
                     reader.index, reader.term, reader.time_ms, reader.database, reader.body()
                 ):
-                    break
+                    return Place(place.path, reader.start, reader.index)
             return Place(place.path, reader.end, reader.index + 1)
         finally:
             reader.close()

@@ -102,22 +102,21 @@ class JournalStorage:
         """Entries ``low`` to ``high - 1`` from the files, as many as fit, but at least one."""
         found: list[Entry] = []
         size = 0
+        full = False
 
         def take(index: int, term: int, time_ms: int, database: int, body: bytes) -> bool:
-            nonlocal size
+            nonlocal size, full
             entry = from_disk(index, term, time_ms, database, body)
             size += ENTRY_HEADER_BYTES + len(entry.data)
-            if index >= high or (found and size > max_size):
+            full = bool(found) and size > max_size
+            if full:
                 return False
-            if index != low + len(found):
-                raise InvariantError(f"entry {index} stands where entry {low + len(found)} should be")
             found.append(entry)
-            return index + 1 < high and size < max_size
+            return True
 
-        while low + len(found) < high and size < max_size:
-            wanted = low + len(found)
-            self._next_place = read_from(self.journal.disk, self._place(wanted), wanted, take)
-            if wanted == low + len(found) and not (found and size > max_size):
+        while (wanted := low + len(found)) < high and not full:
+            self._next_place = read_from(self.journal.disk, self._place(wanted), wanted, high, take)
+            if wanted == low + len(found) and not full:
                 raise InvariantError(f"entry {wanted} is not in the log, which should have it")
         return found
 
