@@ -284,7 +284,6 @@ ALREADY_IN_GROUP = b"ERR this server belongs to a group already"
 ANOTHER_GROUP = b"ERR this server belongs to another group, or to none yet"
 NO_SUCH_MEMBER = b"ERR the group has no such member; see RAFT INFO"
 LEARNERS_DO_NOT_LEAD = b"ERR a learner cannot lead; it votes once it has caught up"
-MEMBER_STAYS = b"ERR not removed: "
 MEMBER_WITHOUT_MEMORY = (
     b"ERR this id votes in the group already, and who asks has no memory of it: its directory was copied or put back; remove "
     b"the member, and start the server in an empty directory"

@@ -14,6 +14,8 @@ Effects follow redis-server 7.0.15: every way to set an expiry becomes ``PEXPIRE
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from kvorum import errors
 from kvorum.commands.arguments import (
@@ -46,6 +48,10 @@ from kvorum.glob import Glob
 from kvorum.keyspace.events import GENERIC
 from kvorum.keyspace.table import EXPIRY_IGNORE
 from kvorum.resp.types import OK, WRITTEN, Status
+
+if TYPE_CHECKING:
+    from kvorum.session.blocking import Blocked
+    from kvorum.session.context import ServerContext
 
 KEYS = Group("generic")
 
@@ -603,7 +609,7 @@ def in_seconds(milliseconds: int) -> int:
     return milliseconds if milliseconds < 0 else (milliseconds + 500) // 1000
 
 
-# Waiting for copies. A server without replicas and log knows the answer at once.
+# Waiting for copies. Those are the other members of the group; a server without replicas and log knows the answer at once.
 
 
 def zero_or_one(word: bytes) -> int:
@@ -622,7 +628,40 @@ def zero_or_one(word: bytes) -> int:
     summary="Waits until replicas have the client's writes; how many have them.",
 )
 def wait(call: Call, replicas: int, timeout: int) -> object:
-    return call.block([], b"", timeout / 1000, 0) if replicas > 0 else 0
+    position = call.server.effects.position
+
+    def acknowledgements() -> int:
+        return replicas_with(call.server, position)
+
+    return until_acknowledged(call, position, replicas, timeout, acknowledgements)
+
+
+def replicas_with(server: ServerContext, position: int) -> int:
+    """How many other members of the group have the log up to this position."""
+    return 0 if server.group is None else server.group.acknowledged(position)
+
+
+def until_acknowledged(
+    call: Call, position: int, replicas: int, timeout: int, acknowledgements: Callable[[], object]
+) -> object:
+    """The reply once so many replicas have everything up to a position, or when the time is up."""
+    server, session = call.server, call.session
+    if server.group is not None and not session.executing:
+        server.effects.commit()  # what this client wrote just now is to be on its way, too
+    if replicas_with(server, position) >= replicas:
+        return acknowledgements()
+    waits = call.block([], b"", timeout / 1000, acknowledgements)
+    if waits is WRITTEN and server.group is not None:
+        blocked = session.held_by
+        server.group.when_acknowledged(position, replicas, lambda: leave_wait(server, blocked))
+    return waits
+
+
+def leave_wait(server: ServerContext, blocked: Blocked) -> None:
+    """So many replicas have it; or this member leads no longer, and nobody here knows."""
+    if blocked.waiting:
+        leads = server.group is not None and server.group.is_leader
+        blocked.unblock(None if leads else errors.STOPPED_LEADING)
 
 
 @KEYS.command(
@@ -647,13 +686,15 @@ def waitaof(call: Call, local: int, replicas: int, timeout: int) -> object:
     position = server.effects.position
 
     def acknowledgements() -> list[int]:
-        return [int(outbox.is_safe(position)), 0]
+        return [int(outbox.is_safe(position)), replicas_with(server, position)]
 
     if not replicas and (not local or outbox.is_safe(position)):
         return acknowledgements()
     server.flush_log()
+    if replicas:  # they acknowledge what they have on disk, and the leader is not behind them
+        return until_acknowledged(call, position, replicas, timeout, acknowledgements)
     waits = call.block([], b"", timeout / 1000, acknowledgements)
-    if waits is WRITTEN and not replicas:
+    if waits is WRITTEN:
         blocked = call.session.held_by
         outbox.when_safe(position, lambda: blocked.unblock(None))
     return waits

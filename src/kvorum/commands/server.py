@@ -9,6 +9,7 @@ from kvorum.commands.arguments import INT32_MAX, INT32_MIN
 from kvorum.commands.grammar import integer
 from kvorum.commands.spec import Category, Flag, Group, Integer, OneOf, Token
 from kvorum.errors import CommandError
+from kvorum.observe import replication
 from kvorum.observe.lolwut import picture
 from kvorum.observe.monitor import start_monitoring
 from kvorum.resp.numbers import parse_integer
@@ -161,10 +162,10 @@ def time(call: Call) -> list[bytes]:
     flags=Flag.NOSCRIPT | Flag.LOADING | Flag.STALE | Flag.FAST | Flag.SENTINEL,
     more_categories=Category.ADMIN | Category.DANGEROUS,
     complexity="O(1)",
-    summary="What this server is in replication: a master, with its offset and its replicas.",
+    summary="What this server is in replication: a master with its offset and its replicas, or a replica and of whom.",
 )
 def role(call: Call) -> list[object]:
-    return [b"master", 0, []]
+    return replication.role(call.server)
 
 
 @SERVER.command(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from kvorum.observe import command_sections, sections
+from kvorum.observe.replication import replication
 
 if TYPE_CHECKING:
     from kvorum.session.context import ServerContext
@@ -25,7 +26,7 @@ SECTIONS: dict[str, Section] = {
     "memory": sections.memory,
     "persistence": sections.persistence,
     "stats": sections.stats,
-    "replication": sections.replication,
+    "replication": replication,
     "cpu": sections.cpu,
     "modules": sections.modules,
     "commandstats": command_sections.commandstats,

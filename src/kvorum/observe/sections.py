@@ -23,7 +23,6 @@ Fields = dict[str, object]
 SECONDS_PER_DAY = 24 * 3600
 LRU_CLOCK_MASK = (1 << 24) - 1
 UNITS = ((1 << 50, "P"), (1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K"))
-NO_REPLICATION_ID = "0" * 40
 
 
 def human(count: int) -> str:
@@ -258,23 +257,6 @@ def _nothing_of_the_kind() -> Fields:
         ),
         0,
     )
-
-
-def replication(server: ServerContext) -> Fields:
-    """A primary without replicas, whose history nobody follows."""
-    return {
-        "role": "master",
-        "connected_slaves": 0,
-        "master_failover_state": "no-failover",
-        "master_replid": server.replication_id,
-        "master_replid2": NO_REPLICATION_ID,
-        "master_repl_offset": 0,
-        "second_repl_offset": -1,
-        "repl_backlog_active": 0,
-        "repl_backlog_size": server.config.repl_backlog_size,
-        "repl_backlog_first_byte_offset": 0,
-        "repl_backlog_histlen": 0,
-    }
 
 
 def cpu(server: ServerContext) -> Fields:
