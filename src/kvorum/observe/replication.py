@@ -101,6 +101,7 @@ def _group(group: GroupView) -> Fields:
         "known_peers": ",".join(others),
         "term": group.term,
         "commit_index": group.commit_index,
+        "applied_index": group.applied_index,
     }
 
 
