@@ -193,12 +193,12 @@ class TestForwarding:
 
 class TestTrust:
     def test_a_stranger_may_not_speak_for_anybody(self, leader: Node) -> None:
-        assert raw_replies(leader, "KVORUM AS default 0 2 name")[0] == (
+        assert raw_replies(leader, "KVORUM AS default 0 2 name \"\"")[0] == (
             b"-ERR only members of the group may say for whom they speak"
         )
         assert raw_replies(leader, "KVORUM FORWARD " + 64 * "0")[0] == b"-ERR KVORUM FORWARD comes after KVORUM HELLO"
         hello = f"KVORUM HELLO 1 {leader.group.group_id} 5 {leader.raft_id} {32 * '0'}"
-        replies = raw_replies(leader, hello, "KVORUM FORWARD " + 64 * "0", "KVORUM AS default 0 2 name")
+        replies = raw_replies(leader, hello, "KVORUM FORWARD " + 64 * "0", "KVORUM AS default 0 2 name \"\"")
         assert replies[1] == b"-ERR another cluster-secret"
         assert replies[2].startswith(b"-ERR only members")
 

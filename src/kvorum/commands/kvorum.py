@@ -1,5 +1,7 @@
 """The container KVORUM: what Redis does not have.
 
+SESSION and SEQUENCE are for clients that want a write that they repeat to be executed once (``session.exactly_once``).
+
 HELLO, FORWARD, AS and INDEX are spoken among the members of a group, when one forwards the commands of its clients to the
 leader (``session.trust``, ``session.forwarding``).
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kvorum import errors
+from kvorum.commands.connection import is_word
 from kvorum.commands.spec import Category, Flag, Group, Integer, String
 from kvorum.errors import CommandError
 from kvorum.resp.numbers import parse_integer
@@ -26,6 +29,7 @@ KVORUM.help(since="7.0.0")
 
 AMONG_MEMBERS = Flag.NOSCRIPT | Flag.LOADING | Flag.STALE | Flag.FAST | Flag.NO_AUTH | Flag.NO_MULTI | Flag.SKIP_SLOWLOG
 PROTOCOLS = (b"2", b"3")
+MOST_ID_BYTES = 64
 
 
 def group_of(call: Call) -> GroupView:
@@ -78,10 +82,10 @@ def forward(call: Call, proof: bytes) -> Status:
 @KVORUM.command(
     "AS",
     since="7.0.0",
-    arity=6,
+    arity=7,
     flags=AMONG_MEMBERS,
     categories=Category.CONNECTION,
-    arguments=[String("user"), Integer("database"), Integer("protocol"), String("name")],
+    arguments=[String("user"), Integer("database"), Integer("protocol"), String("name"), String("session")],
     decode=False,
     complexity="O(1)",
     summary="A member says for whom it forwards what follows.",
@@ -100,6 +104,8 @@ def speak_as(call: Call, args: list[bytes]) -> Status:
     session.select(database)
     session.protocol = int(args[2])
     session.name = args[3]
+    if args[4]:
+        call.server.once.adopt(session, args[4])
     return OK
 
 
@@ -114,3 +120,40 @@ def speak_as(call: Call, args: list[bytes]) -> Status:
 )
 def index(call: Call) -> int:
     return group_of(call).commit_index
+
+
+@KVORUM.command(
+    "SESSION",
+    since="7.0.0",
+    arity=3,
+    flags=Flag.NOSCRIPT | Flag.FAST | Flag.NO_MULTI,
+    categories=Category.CONNECTION,
+    arguments=[String("id")],
+    complexity="O(1)",
+    summary="Adopts an exactly-once session, and answers the highest sequence number that it has used; 0 if it is not known.",
+)
+def session(call: Call, id: bytes) -> int:
+    if not 0 < len(id) <= MOST_ID_BYTES or not is_word(id):
+        raise CommandError(errors.BAD_SESSION)
+    call.server.outbox.note_read(call)
+    return call.server.once.adopt(call.session, id)
+
+
+@KVORUM.command(
+    "SEQUENCE",
+    since="7.0.0",
+    arity=3,
+    flags=Flag.NOSCRIPT | Flag.FAST | Flag.NO_MULTI,
+    categories=Category.CONNECTION,
+    arguments=[Integer("number")],
+    decode=False,
+    complexity="O(1)",
+    summary="Numbers the next write, or the next transaction: with a number that was used it is answered and not repeated.",
+)
+def sequence(call: Call, args: list[bytes]) -> Status:
+    number = parse_integer(args[0])
+    if number is None or number <= 0:
+        raise CommandError(errors.BAD_SEQUENCE)
+    if not call.server.once.announce(call.session, number):
+        raise CommandError(errors.NO_SESSION)
+    return OK

@@ -45,6 +45,7 @@ from kvorum.server.group_forming import GroupForming
 from kvorum.server.persistence import Persistence
 from kvorum.session.blocking import BlockedClients
 from kvorum.session.context import ServerContext
+from kvorum.session.exactly_once import ExactlyOnce
 from kvorum.session.memory import MemoryLimit
 from kvorum.session.outbox import Outbox
 from kvorum.session.pipeline import NEVER_SLOW, Pipeline
@@ -158,6 +159,7 @@ class AsyncServer:
         context.outbox = Outbox(effects)
         context.pipeline = Pipeline(context)
         context.memory = MemoryLimit(context)
+        context.once = ExactlyOnce(context)
         context.watches = Watches(keyspace)
         context.notifications = Notifications(context.pubsub)
         keyspace.on_event = context.notifications.notify

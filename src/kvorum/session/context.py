@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kvorum.pubsub.notifications import Notifications
     from kvorum.pubsub.tracking import Tracking
     from kvorum.session.blocking import BlockedClients
+    from kvorum.session.exactly_once import ExactlyOnce
     from kvorum.session.group import GroupView
     from kvorum.session.memory import MemoryLimit
     from kvorum.session.pipeline import Pipeline
@@ -83,6 +84,7 @@ class ServerContext:
     feed_monitors: Callable[[Session], None] = field(init=False)
     client_left: Callable[[Session], None] = field(init=False)
     outbox: Outbox = field(init=False)
+    once: ExactlyOnce = field(init=False)
     clients: dict[int, Session] = field(default_factory=dict)
     monitors: set[Session] = field(default_factory=set)
     pubsub: PubSub = field(default_factory=PubSub)

@@ -137,20 +137,21 @@ class ReplySplitter:
 class ForwardedTransaction:
     """From MULTI to EXEC or DISCARD. ``begun``: the leader has said OK to MULTI."""
 
-    __slots__ = ("begun", "database", "dead", "exec_sent")
+    __slots__ = ("begun", "database", "dead", "exec_sent", "sequence")
 
     def __init__(self) -> None:
         self.begun = False
         self.exec_sent = False
         self.dead = False  # its upstream was lost: nothing of it has happened, or nobody knows
         self.database: int | None = None  # the last that it selects
+        self.sequence = b""  # its number in an exactly-once session
 
 
 class Request:
     """One request on its way. ``answer``: what it is answered with, whatever comes from the leader, or without it."""
 
     __slots__ = (
-        "answer", "data", "instead", "introduced", "name", "on_reply", "sent", "silent", "transaction", "writes",
+        "answer", "data", "instead", "name", "on_reply", "prefixes", "sent", "sequence", "silent", "transaction", "writes",
     )  # fmt: skip
 
     def __init__(self, name: bytes, data: bytes, writes: bool) -> None:
@@ -159,7 +160,8 @@ class Request:
         self.writes = writes
         self.silent = False
         self.sent = False
-        self.introduced = False  # the reply to KVORUM AS comes before its own
+        self.prefixes = 0  # so many replies to requests of our own come before it: KVORUM AS, KVORUM SEQUENCE
+        self.sequence = b""  # its number in an exactly-once session: it may be sent twice
         self.instead: bytes | None = None  # what the client gets in the place of what the leader says
         self.answer: bytes | None = None
         self.transaction: ForwardedTransaction | None = None
@@ -196,6 +198,8 @@ class Forwarding:
         self._in_pump = False
         self._written = 0
         self._paused = False
+        self.once_id = b""  # the exactly-once session that the client has adopted
+        self.sequence = b""  # the number of its next write
         # Entries up to here must be applied here before the client may read here; None: nothing to wait for.
         self._behind: int | None = None
         self._index_asked = False
@@ -203,7 +207,8 @@ class Forwarding:
     @property
     def busy(self) -> bool:
         """Whether the client still has something at the leader: a request, a transaction, watched keys."""
-        return bool(self.requests) or self.transaction is not None or self.watching or self.watch_broken
+        at_leader = self.transaction is not None or self.watching or self.watch_broken
+        return at_leader or bool(self.requests) or bool(self.sequence)
 
     @property
     def full(self) -> bool:
@@ -217,6 +222,10 @@ class Forwarding:
         entry = Request(name, request(*arguments), writes)
         entry.silent = silent
         self._place(entry, arguments)
+        if self.sequence and (writes or name == b"multi") and (self.transaction is None or name == b"multi"):
+            entry.sequence, self.sequence = self.sequence, b""
+            if entry.transaction is not None:
+                entry.transaction.sequence = entry.sequence
         if writes:
             self._behind = UNKNOWN_INDEX
             self._index_asked = False
@@ -318,6 +327,9 @@ class Forwarding:
             transaction = entry.transaction
             if transaction is None or entry.name == b"multi":
                 self._introduce(entry)
+                if entry.sequence:
+                    upstream.send(request(b"KVORUM", b"SEQUENCE", entry.sequence))
+                    entry.prefixes += 1
             entry.sent = True
             data = entry.data
             if entry.ends_watching:
@@ -332,12 +344,12 @@ class Forwarding:
         """Tell the leader who the client is, if that has changed."""
         session = self.session
         user = session.user.name if session.user is not None else b""
-        identity = (user, b"%d" % session.database_index, b"%d" % session.protocol, session.name)
+        identity = (user, b"%d" % session.database_index, b"%d" % session.protocol, session.name, self.once_id)
         if identity != self._identity:
             assert self._upstream is not None
             self._identity = identity
             self._upstream.send(request(b"KVORUM", b"AS", *identity))
-            entry.introduced = True
+            entry.prefixes += 1
 
     def _tell_client(self) -> bool:
         """Send what was written; go on with a request that waits for room, or for the end of what is outstanding. Returns
@@ -472,8 +484,8 @@ class Forwarding:
         if not self.requests or not self.requests[0].sent:
             raise ReplyProtocolError("a reply without a request")
         entry = self.requests[0]
-        if entry.introduced:
-            entry.introduced = False
+        if entry.prefixes and not reply.startswith(NOT_LEADER_PREFIX):
+            entry.prefixes -= 1
             if reply[0] != ERROR:
                 return
             entry.answer = reply  # the leader ends the conversation: nothing that was sent is executed
@@ -511,13 +523,14 @@ class Forwarding:
         self._splitter = ReplySplitter()
         self._identity = ()
         self._paused = False
-        if self.watching:
+        watched = self.watching
+        if watched:
             self.watching, self.watch_broken = False, True
         if self.transaction is not None and self.transaction.begun:
             self.transaction.dead = True
         for entry in self.requests:
             if entry.sent:
-                self._decide_fate(entry)
+                self._decide_fate(entry, watched)
         for entry in self.requests:
             if entry.answer is None and entry.transaction is not None and entry.transaction.dead:
                 entry.answer = answer_of_the_dead(entry.name)
@@ -526,18 +539,20 @@ class Forwarding:
             self._retry = self.role.call_later(RETRY_S, self._try_again)
         self._pump()
 
-    def _decide_fate(self, entry: Request) -> None:
-        """It was sent, and not answered."""
-        entry.sent = entry.introduced = False
+    def _decide_fate(self, entry: Request, watched: bool) -> None:
+        """It was sent, and not answered; ``watched``: what the leader watched for it is lost, too."""
+        entry.sent = False
+        entry.prefixes = 0
         entry.instead = None
         transaction = entry.transaction
         if entry.answer is not None:
             return
         if transaction is None:
-            if entry.writes and not self._refused:
+            if entry.writes and not self._refused and not entry.sequence:
                 entry.answer = OUTCOME_OPEN
         elif transaction.exec_sent and not self._refused:
-            entry.answer = OUTCOME_OPEN
+            if transaction.begun or watched or not transaction.sequence:
+                entry.answer = OUTCOME_OPEN
         elif transaction.begun:
             transaction.dead = True
 

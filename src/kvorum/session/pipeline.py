@@ -21,6 +21,7 @@ from kvorum.resp.parser import Status
 from kvorum.resp.types import QUEUED, WRITTEN
 from kvorum.session.role import FollowerRole
 from kvorum.session.session import (
+    EXACTLY_ONCE,
     FORWARDED,
     FORWARDING,
     HAS_MAILBOX,
@@ -335,6 +336,8 @@ class Pipeline:
             return HELD
         if gates & IN_TRANSACTION and command.name not in OUTSIDE_TRANSACTIONS:
             return self._queue(session, command)
+        if gates & EXACTLY_ONCE and self.server.once.admit(session, command, flags) == 0:
+            return 0
         self.keyspace.no_touch = bool(gates & NO_TOUCH) and command.name != b"touch"
         if gates & HAS_MAILBOX:
             session.mailbox.open_command()
@@ -407,6 +410,8 @@ class Pipeline:
         """The client left: it is not to be resumed."""
         if session.gates & FORWARDING:
             self.role.forget(session)
+        if session.gates & EXACTLY_ONCE:
+            self.server.once.forget(session)
         if session.held_by is not None:
             self.held = [held for held in self.held if held is not session]
             session.held_by = None
@@ -464,6 +469,8 @@ class Pipeline:
         """What follows a command only while some gate is open."""
         self._observe(session, command)
         gates = session.gates
+        if gates & EXACTLY_ONCE:
+            self.server.once.executed(session.call)
         if gates & NO_TOUCH:
             self.keyspace.no_touch = False
         if gates & (REPLY_SKIP | REPLY_OFF) and session.held_by is None:  # else its reply is still to come

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from kvorum import errors
 from kvorum.commands.spec import Flag
 from kvorum.keyspace.hashing import key_slot
+from kvorum.resp.numbers import parse_integer
 from kvorum.session.forwarding import UNTIL_QUIET, UNTIL_ROOM, Connect, Forwarding, Receiver, Upstream
 from kvorum.session.session import FORWARDED, FORWARDING, REPLY_OFF, REPLY_SKIP
 from kvorum.session.trust import NONCE_BYTES, Asking, Trusting
@@ -42,7 +43,8 @@ WRITES = int(Flag.WRITE)
 MESSAGES = int(Flag.MAY_REPLICATE)
 READS = int(Flag.READONLY)
 # They neither read nor write, yet mean the data as the leader has it.
-WITH_THE_LEADER = frozenset([b"watch", b"wait", b"waitaof"])
+WITH_THE_LEADER = frozenset([b"watch", b"wait", b"waitaof", b"kvorum|session", b"kvorum|sequence"])
+AMONG_MEMBERS = frozenset([b"kvorum|hello", b"kvorum|forward", b"kvorum|as", b"kvorum|index"])
 TRANSACTIONS = frozenset([b"multi", b"exec", b"discard", b"unwatch"])
 ENDS = frozenset([b"quit", b"reset"])
 WAITS = 4  # so many election timeouts a request waits for a leader: a failover is over by then, if there is to be one
@@ -89,7 +91,7 @@ class FollowerRole:
             if forwarding.busy:
                 return self._go_on(forwarding, session, command, flags)
             if self.server.pipeline.serving:
-                self.forget(session)
+                self._take_back(forwarding, session)
                 return HERE
         if self.server.pipeline.serving or self._belongs_here(session, command, flags):
             return HERE
@@ -156,7 +158,7 @@ class FollowerRole:
 
     def _admit_forwarded(self, session: Session, command: Command) -> int:
         """From another member, for a client of its: executed if this one leads, and never forwarded once more."""
-        if self.server.pipeline.serving or command.name.startswith(b"kvorum|"):
+        if self.server.pipeline.serving or command.name in AMONG_MEMBERS:
             return HERE
         session.closing = True  # what comes after it would be out of order if this member led again
         return self.server.pipeline.refuse(session, None, errors.NOT_LEADER)
@@ -181,15 +183,41 @@ class FollowerRole:
         if forwarding is None:
             self._listen()
             forwarding = self._forwardings[session.id] = Forwarding(self, session)
+            forwarding.once_id, forwarding.sequence = self.server.once.hand_over(session)
             session.gates |= FORWARDING
         if forwarding.full:
             return hold(session, UNTIL_ROOM)
         silent = is_silent(session)
         session.last_command = command
-        forwarding.add(command.name, session.call.args, bool(flags & (WRITES | MESSAGES)), silent)
+        if command.name == b"kvorum|sequence":
+            self._number(forwarding, session, silent)
+        else:
+            if command.name == b"kvorum|session":
+                forwarding.once_id = session.call.arg(2)
+            forwarding.add(command.name, session.call.args, bool(flags & (WRITES | MESSAGES)), silent)
         if silent:
             self.server.pipeline.drop_reply(session)
         return REFUSED
+
+    def _number(self, forwarding: Forwarding, session: Session, silent: bool) -> None:
+        """KVORUM SEQUENCE goes to the leader together with the write that it numbers."""
+        word = session.call.arg(2)
+        number = parse_integer(word)
+        reply = b"+OK\r\n"
+        if number is None or number <= 0:
+            reply = b"-" + errors.BAD_SEQUENCE + b"\r\n"
+        elif not forwarding.once_id:
+            reply = b"-" + errors.NO_SESSION + b"\r\n"
+        else:
+            forwarding.sequence = word
+        if not silent:
+            forwarding.answer(reply)
+
+    def _take_back(self, forwarding: Forwarding, session: Session) -> None:
+        """This member serves now, and the client has nothing at the leader before it."""
+        if forwarding.once_id:
+            self.server.once.adopt(session, forwarding.once_id)
+        self.forget(session)
 
     def call_later(self, seconds: float, call: Callable[[], object]) -> Any:
         """A timer of the server's loop."""

@@ -34,6 +34,7 @@ TRACKING = 128  # CLIENT TRACKING: the keys it reads are remembered
 SUBSCRIBED = 256  # it listens to channels: in RESP2 few commands are left
 HAS_MAILBOX = 512  # others may write to it: see ``open_mailbox``
 FORWARDING = 1024  # its commands of the data are executed by another member: see ``role``
+EXACTLY_ONCE = 4096  # its writes may bear numbers: see ``exactly_once``
 FORWARDED = 2048  # it is another member, which speaks for a client of its own
 
 WATCHED_KEY_BYTES = 250
@@ -198,6 +199,10 @@ class Session:
         else:
             self.gates |= NO_TOUCH
 
+    def expect_once(self) -> None:
+        """It has adopted an exactly-once session."""
+        self.gates |= EXACTLY_ONCE
+
     def speak_for_clients(self) -> None:
         """It has proved to be another member of the group, which forwards the commands of a client."""
         self.gates |= FORWARDED
@@ -222,6 +227,8 @@ class Session:
         self.protocol = 2
         self.set_replies(b"ON")
         self.set_touching(True)
+        self.gates &= ~EXACTLY_ONCE
+        self.server.once.forget(self)
         self.no_evict = False
         self.name = b""
         self.reset_user()
