@@ -20,6 +20,7 @@ from kvorum.replication.raft.core.conf_change import ConfChange, ConfChangeType,
 from kvorum.replication.raft.core.config import Config as CoreConfig
 from kvorum.replication.raft.core.config import ReadOnlyOption
 from kvorum.replication.raft.core.entries import Entry, HardState, Snapshot
+from kvorum.replication.raft.core.errors import ProposalDroppedError
 from kvorum.replication.raft.core.messages import Message
 from kvorum.replication.raft.core.raw_node import RawNode
 from kvorum.replication.raft.core.status import Status
@@ -34,9 +35,9 @@ from kvorum.server.group_machine import GroupMachine
 from kvorum.session.pipeline import NOT_SERVING
 
 if TYPE_CHECKING:
-    from kvorum.replication.raft.joining import Door
     from kvorum.journal.recovery import Recovery
     from kvorum.net.reactor import Reactor
+    from kvorum.replication.raft.joining import Door
     from kvorum.server.persistence import Persistence
     from kvorum.session.context import ServerContext
     from kvorum.session.group import Done
@@ -411,8 +412,12 @@ class Group:
         else:
             self.context.effects.commit()
             driver.leave_sole()
+            try:
+                driver.node.propose_conf_change(change)
+            except ProposalDroppedError:
+                done("this member is handing over, or has too much to do")
+                return
             self._change = (driver.ticks + CHANGE_TICKS, done)
-            driver.node.propose_conf_change(change)
             driver.drive()
 
     def _end_change(self, error: str | None) -> None:

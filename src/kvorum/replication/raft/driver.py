@@ -475,11 +475,17 @@ class RaftDriver:
         """Tell the core of everything that was written without it."""
         if not self.sole:
             return
-        self.sole = False
+        self.machine.commit()  # to the journal, as everything before
         journal = self.storage.journal
+        if journal.failed is None:
+            journal.flusher.wait(
+                journal.written
+            )  # the core, and whoever waits for a reply, takes it for safe from now on
+        self.sole = False
         self.storage.note_written(journal.index)
         self.node.adopt_written(journal.index)
         self.applied = self.executed = journal.index
+        self.machine.role_changed()
         self.drive()
 
     # Compaction
