@@ -1,7 +1,9 @@
 """A server on its way into its group, and the leader's care for those that come: the hands of ``replication.raft.forming``.
 
 Without a group it asks all whom its options name, round by round, and founds or joins the group when ``forming.decide`` says so.
-With one it looks once whether it is among strangers. While this member leads, learners that have caught up are made voters.
+With one it looks once whether it is among strangers. A member that knows no leader asks everybody whom it knows for one: it may
+have been let in just now, or been away while others came or moved, and its log does not know whom to listen to. While this
+member leads, learners that have caught up are made voters.
 
 Why nothing happens is logged when the reason changes, not in every round.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kvorum.errors import StartupError
@@ -39,7 +41,7 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 CARE_S = 0.1
 MOST_REDIRECTS = 4
-COMPANY_ROUNDS = 15  # so often a member looks for others of its group among those that its options name
+LOOK_S = 1.0  # so often a member looks whether it knows a leader
 READ_BYTES = 4096
 
 Connect = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
@@ -98,6 +100,7 @@ class GroupForming:
         self._contacts, self._way = self.settings.contacts, self.settings.way
         self._own_address = ""  # at which this server has found itself among the peers
         self._local_host = ""
+        self._known: dict[int, tuple[str, int]] = {}  # members of the group that were found, and where
         self._peers = digest_of(context.config.peers)
         self._told = ""
         self._task: asyncio.Task[None] | None = None
@@ -131,7 +134,7 @@ class GroupForming:
 
     def start(self) -> None:
         """The log has been read: go on from what it held."""
-        if self._contacts:
+        if self._contacts or self._group.group_id:
             self._task = asyncio.get_running_loop().create_task(self._go())
         self._care()
 
@@ -150,10 +153,14 @@ class GroupForming:
 
     async def _go(self) -> None:
         try:
-            if self._group.group_id:
-                await self._check_company()
-            else:
+            if not self._group.group_id:
                 await self._find_group()
+            else:
+                await self._check_company()
+            while True:
+                await self._pause(LOOK_S)
+                if self._group.leader is None and not self._group.is_leader:
+                    await self._look_for_leader()
         except StartupError as error:
             self._context.log.warning("this server ends", reason=str(error))
             self._context.request_shutdown(status=1)
@@ -161,13 +168,16 @@ class GroupForming:
             self._context.log.exception("forming the group has failed")
             self._context.request_shutdown(status=1)
 
+    async def _pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds * (0.5 + self._context.random.random()))
+
     async def _find_group(self) -> None:
         """Ask until there is a group to be in."""
         pause_s = FIRST_PAUSE_S
         while not self._group.group_id:
             if await self._advance():
                 return
-            await asyncio.sleep(pause_s * (0.5 + self._context.random.random()))
+            await self._pause(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _advance(self) -> bool:
@@ -175,6 +185,11 @@ class GroupForming:
         own = self.introduce()
         assert own is not None
         answers = await self._ask_all()
+        self._known = {
+            answer.raft_id: parse_address(address)
+            for address, answer in sorted(answers.items())
+            if not isinstance(answer, str)
+        }
         step = decide(own, self._way, self._contacts, self.settings.announced_peer, answers)
         if isinstance(step, Wait):
             self._tell(step.reason, step.wrong)
@@ -217,32 +232,38 @@ class GroupForming:
             if introduction.group_id != group_id:
                 raise JoiningError(f"{address} does not belong to the group {group_id} any more")
             self._local_host = line.local_host
+            self._known[introduction.raft_id] = parse_address(address)
             member = self.own_member()
             await line.say(line.conversation.join(group_id, member))
         finally:
             line.close()
         self._context.log.notice("joining the group", group=group_id, leader=address, as_member=member.peer_address)
-        self._group.join(group_id)
+        self._group.join(group_id, self._known)
 
     async def _check_company(self) -> None:
         """A member whose options name only members of another group was started in a wrong directory. Raises StartupError."""
         own = self.introduce()
         assert own is not None
-        for _ in range(COMPANY_ROUNDS):
-            answers = await self._ask_all()
-            reason = stranger(own, answers)
-            if reason:
-                raise StartupError(reason)
-            if any(not isinstance(answer, str) and answer.group_id == own.group_id for answer in answers.values()):
-                return
-            await asyncio.sleep(LONGEST_PAUSE_S)
+        reason = stranger(own, await self._ask_all(self._contacts))
+        if reason:
+            raise StartupError(reason)
+
+    async def _look_for_leader(self) -> None:
+        """Whoever is said to lead is asked itself, and listened to if that is so."""
+        group = self._group
+        known = [member.peer_address for member in group.members if member.raft_id != group.raft_id]
+        answers = await self._ask_all(sorted({*known, *self._contacts}))
+        introduced = [one for one in answers.values() if not isinstance(one, str) and one.group_id == group.group_id]
+        for address in sorted({one.leader for one in introduced if one.leader}):
+            leader = await self._ask(address)
+            if not isinstance(leader, str) and leader.leader == address and leader.group_id == group.group_id:
+                group.meet(leader.raft_id, address)
 
     # Asking
 
-    async def _ask_all(self) -> Answers:
-        contacts = self._contacts
-        answers = await asyncio.gather(*(self._ask(address) for address in contacts))
-        return dict(zip(contacts, answers, strict=True))
+    async def _ask_all(self, addresses: Sequence[str]) -> Answers:
+        answers = await asyncio.gather(*(self._ask(address) for address in addresses))
+        return dict(zip(addresses, answers, strict=True))
 
     async def _ask(self, address: str) -> Introduction | str:
         """Who is at an address, or why nobody has answered."""
