@@ -48,6 +48,7 @@ LEADER_TIMEOUT_S = 20.0
 POLL_S = 0.005
 ASK_TIMEOUT_S = 1.0
 SHOWN_LINES = 40
+VOTERS = ("leader", "follower")
 
 
 class NoLeaderError(RuntimeError):
@@ -269,7 +270,7 @@ class Cluster:
             self.network = self._make_network(self.nodes, self._stack)
             with ThreadPoolExecutor(len(self.nodes)) as pool:
                 list(pool.map(self.start, self.nodes))
-            self.wait_leader()
+            self.wait_voters()
         except BaseException as error:
             error.add_note(self.logs())
             self.close()
@@ -411,6 +412,15 @@ class Cluster:
             time.sleep(POLL_S)
         raise NoLeaderError(f"after {timeout_s:g} s\n{self.logs()}")
 
+    def wait_voters(self, timeout_s: float = LEADER_TIMEOUT_S) -> None:
+        """Wait until all servers that run vote, and one of them leads: a new member learns before it votes."""
+        deadline = time.monotonic() + timeout_s
+        while not all(role_of(node) in VOTERS for node in self.running):
+            if time.monotonic() > deadline:
+                raise NoLeaderError(f"not all vote after {timeout_s:g} s\n{self.logs()}")
+            time.sleep(POLL_S)
+        self.wait_leader()
+
     def wait_applied(self, nodes: Iterable[Node] | None = None, timeout_s: float = LEADER_TIMEOUT_S) -> None:
         """Wait until all of these, by default all that run, have applied what the leader has committed by now."""
         index = int(self.leader.info()["commit_index"])
@@ -444,6 +454,14 @@ def serves(node: Node) -> bool:
     except (OSError, ReplyError):
         return False
     return True
+
+
+def role_of(node: Node) -> str:
+    """``leader``, ``follower``, ``learner``, ``waiting``; empty if it does not say."""
+    try:
+        return node.info().get("node_role", "")
+    except (OSError, ReplyError):
+        return ""
 
 
 def applied_index(node: Node) -> int:
