@@ -41,6 +41,7 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 CARE_S = 0.1
 MOST_REDIRECTS = 4
+COMPANY_CHECKS = 10  # so often a member looks whether those whom its options name are of its group
 LOOK_S = 1.0  # so often a member looks whether it knows a leader
 READ_BYTES = 4096
 
@@ -153,11 +154,12 @@ class GroupForming:
 
     async def _go(self) -> None:
         try:
+            checks_left = COMPANY_CHECKS if self._group.group_id else 0
             if not self._group.group_id:
                 await self._find_group()
-            else:
-                await self._check_company()
             while True:
+                if checks_left:
+                    checks_left = 0 if await self._is_among_its_own() else checks_left - 1
                 await self._pause(LOOK_S)
                 if self._group.leader is None and not self._group.is_leader:
                     await self._look_for_leader()
@@ -184,7 +186,7 @@ class GroupForming:
         """One round; whether the server is in a group now."""
         own = self.introduce()
         assert own is not None
-        answers = await self._ask_all()
+        answers = await self._ask_all(self._contacts)
         self._known = {
             answer.raft_id: parse_address(address)
             for address, answer in sorted(answers.items())
@@ -240,13 +242,17 @@ class GroupForming:
         self._context.log.notice("joining the group", group=group_id, leader=address, as_member=member.peer_address)
         self._group.join(group_id, self._known)
 
-    async def _check_company(self) -> None:
-        """A member whose options name only members of another group was started in a wrong directory. Raises StartupError."""
+    async def _is_among_its_own(self) -> bool:
+        """Whether somebody of the own group has answered. A member whose options name only members of another group was started
+        in a wrong directory: raises StartupError."""
         own = self.introduce()
         assert own is not None
-        reason = stranger(own, await self._ask_all(self._contacts))
+        answers = await self._ask_all(self._contacts)
+        reason = stranger(own, answers)
         if reason:
             raise StartupError(reason)
+        others = (one for one in answers.values() if not isinstance(one, str) and one.raft_id != own.raft_id)
+        return any(one.group_id == own.group_id for one in others)
 
     async def _look_for_leader(self) -> None:
         """Whoever is said to lead is asked itself, and listened to if that is so."""
