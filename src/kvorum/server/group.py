@@ -9,10 +9,13 @@ an fsync ended.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kvorum.errors import StartupError
+from kvorum.journal.disk import append_all
 from kvorum.journal.manifest import Manifest
 from kvorum.journal.recovery import ALL
 from kvorum.replication.raft.core.changer import conf_state_after
@@ -21,7 +24,7 @@ from kvorum.replication.raft.core.config import Config as CoreConfig
 from kvorum.replication.raft.core.config import ReadOnlyOption
 from kvorum.replication.raft.core.entries import Entry, HardState, Snapshot
 from kvorum.replication.raft.core.errors import ProposalDroppedError
-from kvorum.replication.raft.core.messages import Message
+from kvorum.replication.raft.core.messages import Message, MessageType
 from kvorum.replication.raft.core.raw_node import RawNode
 from kvorum.replication.raft.core.status import Status
 from kvorum.replication.raft.driver import RaftDriver
@@ -29,7 +32,7 @@ from kvorum.replication.raft.entry_data import MEMBERS_LINE, from_disk
 from kvorum.replication.raft.forming import removal_refusal
 from kvorum.replication.raft.handshake import Identity
 from kvorum.replication.raft.hard_state import LARGEST_ID, HardStateFile
-from kvorum.replication.raft.members import Member, Members
+from kvorum.replication.raft.members import Member, Members, parse_address
 from kvorum.replication.raft.storage import JournalStorage
 from kvorum.server.group_machine import GroupMachine
 from kvorum.session.pipeline import NOT_SERVING
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from kvorum.session.group import Done
 
 READS = {"linearizable": ReadOnlyOption.SAFE, "local": ReadOnlyOption.SAFE, "lease": ReadOnlyOption.LEASE_BASED}
+NOBODY: Mapping[int, tuple[str, int]] = MappingProxyType({})
 FIRST_INDEX = 1
 FIRST_TERM = 1
 CHANGE_TICKS = 200  # so long a change of members may take
@@ -60,6 +64,7 @@ class Group:
         self.describe: Callable[[], Member] | None = None  # this node as others are to know it
         self.door: Door  # handed in with it: where servers ask to be let in
         self.invite: Callable[[str], object]
+        self._met: dict[int, tuple[str, int]] = {}
         self.name = ""
         self.members = Members()
         self.applied_bytes = 0
@@ -313,17 +318,28 @@ class Group:
         self._become_member(Snapshot(index, term, self.members.conf_state, self.members.encode()), applied=index)
         self.context.log.notice("a group was founded", group=group_id, member=self.name)
 
+    def meet(self, raft_id: int, address: str) -> None:
+        """This member leads and is there, though what is applied here may not say so, or not yet."""
+        self._met = {raft_id: parse_address(address)}
+        self._set_peers()
+
+    def _set_peers(self) -> None:
+        self.transport.set_peers(self.members.peers(self.raft_id) | self._met)
+
     def found(self) -> None:
         """Found the group whose other members are to be let in."""
         self._bootstrap(self._log_directory, None, 0, 0)
         self._lead_alone()
 
-    def join(self, group_id: str) -> None:
-        """The group has let this node in; its leader will send everything."""
+    def join(self, group_id: str, contacts: Mapping[int, tuple[str, int]] = NOBODY) -> None:
+        """The group has let this node in; its leader will send everything. ``contacts``: members that are known already, and
+        where; whoever of them leads must be able to reach this node before it knows the members."""
         self._persistence.make_directory(self._log_directory)
         self._persistence.begin(self._log_directory, Manifest(), index=0, term=0)
         self.votes.set_group(group_id)
         self._become_member(Snapshot(), applied=0)
+        self._met = {raft_id: address for raft_id, address in contacts.items() if raft_id != self.raft_id}
+        self._set_peers()
 
     @property
     def _log_directory(self) -> str:
@@ -356,13 +372,13 @@ class Group:
             disable_proposal_forwarding=True, logger=CoreLog(context.log),
         )  # fmt: skip
         self.driver = RaftDriver(
-            RawNode(core), storage, self.votes, self.transport, self.machine, applied=applied,
+            RawNode(core), storage, self.votes, self, self.machine, applied=applied,
             reader_id=context.random.getrandbits(64), election_ticks=self._election_ticks,
             schedule=lambda call: context.call_later(0, call),
         )  # fmt: skip
         journal.on_failure = self._disk_failed
         self.transport.set_identity(self.identity)
-        self.transport.set_peers(self.members.peers(self.raft_id))
+        self._set_peers()
         self.machine.role_changed()
 
     # Members
@@ -372,14 +388,14 @@ class Group:
         assert driver is not None
         conf_state = driver.node.apply_conf_change(entry)
         self.members = self.members.apply(decode_conf_change(entry).as_v2(), conf_state)
-        self.transport.set_peers(self.members.peers(self.raft_id))
+        self._set_peers()
         self._end_change(None)
         self.changed()
 
     def install_members(self, snapshot: Snapshot) -> None:
         """As the snapshot knows them."""
         self.members = Members.decode(snapshot.data)
-        self.transport.set_peers(self.members.peers(self.raft_id))
+        self._set_peers()
 
     def _members_aux(self) -> list[tuple[bytes, bytes]]:
         return [(b"kvorum-members", self.members.encode())]
@@ -470,8 +486,39 @@ class Group:
 
     # What the transport calls
 
+    def send(self, message: Message) -> None:
+        """To the transport; a snapshot with the base itself."""
+        if message.type == MessageType.SNAPSHOT:
+            assert message.snapshot is not None
+            journal = self._persistence.journal
+            assert journal is not None and journal.manifest.base is not None
+            base = self._persistence.disk.read(posixpath.join(journal.directory, journal.manifest.base.name))
+            members = message.snapshot.data
+            data = len(members).to_bytes(4, "big") + members + base
+            message = replace(message, snapshot=replace(message.snapshot, data=data))
+        self.transport.send(message)
+
+    def flush(self) -> None:
+        """Everything that was sent is to leave."""
+        self.transport.flush()
+
+    def _unpack(self, message: Message) -> Message:
+        """Put the base that came with a snapshot on disk."""
+        assert message.snapshot is not None
+        snapshot, disk = message.snapshot, self._persistence.disk
+        size = 4 + int.from_bytes(snapshot.data[:4], "big")
+        path = posixpath.join(self._log_directory, f"temp-{snapshot.index}-{snapshot.term}.base.rdb")
+        file = disk.create(path, replace=True)
+        append_all(disk, file, snapshot.data[size:])
+        disk.fsync(file)
+        disk.close(file)
+        self._received[snapshot.index, snapshot.term] = path
+        return replace(message, snapshot=replace(snapshot, data=snapshot.data[4:size]))
+
     def receive(self, message: Message) -> None:
         """A member's message; ``drive`` follows when all that came with it are there."""
+        if message.type == MessageType.SNAPSHOT:
+            message = self._unpack(message)
         if self.driver is not None:
             self.driver.receive(message, soon=False)
 
