@@ -11,6 +11,9 @@ from typing import Final
 
 LONGEST_LINE: Final = 1023
 LINE_START: Final = b"#kvorum-"
+SESSIONS_FIELD: Final = b"kvorum-sessions"  # of a base: the lines of exactly-once sessions up to there
+# An entry whose body is only such lines changes the members of a group.
+MEMBERS_LINE: Final = b"#kvorum-members "
 _HASH: Final = 35  # the character #
 
 

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kvorum.errors import CommandError
-from kvorum.journal.bodies import MalformedBodyError, body_lines
+from kvorum.journal.bodies import SESSIONS_FIELD, MalformedBodyError, body_lines
 from kvorum.journal.disk import Disk, DiskError, FileView
 from kvorum.journal.entries import COMMANDS, DAMAGED, END, EntryReader
 from kvorum.journal.manifest import UNNAMED_FILE, FileKind, Manifest, ManifestError, ManifestFile, read_manifest
@@ -77,7 +77,8 @@ class Recovery:
     ``load_truncated``: whether a torn end may be cut off (``aof-load-truncated``); else it is refused like other damage.
     ``apply_to``: the last entry to execute, in a group; commands without annotation are then damage. Negative: all.
     ``stop_after``: the last entry to read, for who reads a log to whose end somebody writes; what is torn or wrong behind
-    it is not looked at. ``on_lines`` gets the annotation lines of the entries that are executed.
+    it is not looked at. ``on_lines`` gets the annotation lines of the entries that are executed, and those
+    that the base has in its field for exactly-once sessions.
 
     To be read: ``manifest`` (None: there is no log), ``index``, ``term`` and ``time_ms`` of the last entry, ``applied``,
     the last one that was executed or is in the base, ``offsets`` of all; ``base_index``, ``base_term``, ``members`` (opaque)
@@ -223,6 +224,8 @@ class Recovery:
         self.base_term = self._last_term = self.term if self.index else 0
         self.members = aux.get(b"kvorum-members", b"")
         self.offset = _number(aux.get(b"kvorum-offset", b"0"), "offset")
+        if SESSIONS_FIELD in aux and self._on_lines is not None:
+            self._on_lines(self.index, self.term, aux[SESSIONS_FIELD].split(b"\r\n"))
         self.offsets.reset(self.base_index, self.base_term)
 
     def _read_entries(self) -> None:

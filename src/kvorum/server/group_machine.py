@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from kvorum.journal.bodies import SESSIONS_FIELD
 from kvorum.journal.rdb.file_reader import FileReader
 from kvorum.journal.recovery import STEP_BYTES, Recovery
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE
@@ -51,10 +52,12 @@ class GroupMachine:
     def apply(self, entry: Entry) -> None:
         """Execute what is committed."""
         time_ms, database, body = decode(entry.data)
-        _, start = body_lines(body)
+        lines, start = body_lines(body)
         keyspace = self.context.keyspace
         mode, keyspace.expiry_mode = keyspace.expiry_mode, EXPIRY_IGNORE
         try:
+            if lines:
+                self.context.once.results.take(lines)
             self._persistence.execute(database, body[start:] if start else body)
         finally:
             keyspace.expiry_mode = mode
@@ -201,13 +204,14 @@ class GroupMachine:
         context.contents_change(range(len(context.keyspace.databases)))
         context.tracking.everything_modified()
         context.keyspace.flush_all(False)
+        context.once.results.clear()
 
     def _rebuilding(self) -> Iterator[None]:
         driver = self.driver
         journal, target = driver.storage.journal, driver.applied
         recovery = Recovery(
             journal.disk, journal.directory, journal.filename, self.context.keyspace, self._persistence.execute,
-            apply_to=target, stop_after=target,
+            apply_to=target, stop_after=target, on_lines=lambda index, term, lines: self.context.once.results.take(lines),
         )  # fmt: skip
         try:
             while not recovery.finished:
@@ -228,6 +232,7 @@ class GroupMachine:
                 while not reader.finished:
                     reader.load_some(STEP_BYTES)
                     yield
+                self.context.once.results.take(reader.aux.get(SESSIONS_FIELD, b"").split(b"\r\n"))
             finally:
                 del reader
         self._group.install_members(snapshot)

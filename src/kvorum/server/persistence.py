@@ -95,7 +95,7 @@ class Persistence:
             recovery = Recovery(
                 self.disk, directory, config.appendfilename, self.context.keyspace, self.execute,
                 load_truncated=config.aof_load_truncated, apply_to=self._apply_to(directory, self.owned.node_id),
-                on_lines=self.group.note_lines if self.group is not None else None,
+                on_lines=self._take_lines,
             )  # fmt: skip
             try:
                 await self._recover(recovery)
@@ -183,6 +183,12 @@ class Persistence:
         if self.ending:
             return
         self.context.log.notice("snapshot loaded", file=path, keys=self.loaded_keys, expired=self.expired_keys)
+
+    def _take_lines(self, index: int, term: int, lines: list[bytes]) -> None:
+        """Lines of an entry, or of the base, that is read at the start."""
+        self.context.once.results.take(lines)
+        if self.group is not None:
+            self.group.note_lines(index, term, lines)
 
     def execute(self, database: int, commands: bytes) -> None:
         """Execute what the log says."""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kvorum import errors
 from kvorum.errors import CommandError
+from kvorum.journal.bodies import SESSIONS_FIELD
 from kvorum.journal.disk import Disk, DiskError
 from kvorum.journal.journal import BaseChange, Journal
 from kvorum.journal.manifest import Manifest
@@ -107,6 +108,9 @@ class Writing:
         if journal is not None:
             aux += [(b"kvorum-index", b"%d" % journal.index), (b"kvorum-term", b"%d" % journal.term)]
             aux += [(b"kvorum-time", b"%d" % self.began_ms)]
+        sessions = context.once.results.encode()
+        if sessions:
+            aux.append((SESSIONS_FIELD, sessions))
         aux += more_aux
         sync_bytes = SYNC_BYTES if syncs else 0
         self.file = BackgroundFile(disk, path, temporary, sync_bytes=sync_bytes, beside=beside and threaded)

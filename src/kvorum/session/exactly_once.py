@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvorum import errors
 from kvorum.commands.spec import Flag
+from kvorum.journal.bodies import MalformedBodyError
 
 if TYPE_CHECKING:
     from kvorum.commands.call import Call
@@ -133,10 +134,13 @@ class Results:
             self.bytes -= history.bytes
 
     def take(self, lines: Iterable[bytes]) -> None:
-        """Lines of the log, or of a snapshot; those of others are not looked at. ValueError: they are damaged."""
+        """Lines of the log, or of a snapshot; those of others are not looked at. Raises MalformedBodyError."""
         for line in lines:
             if line.startswith(LINE):
-                self._take_line(line[len(LINE) :].split(b" "))
+                try:
+                    self._take_line(line[len(LINE) :].split(b" "))
+                except (ValueError, IndexError) as error:
+                    raise MalformedBodyError(f"a result of an exactly-once session cannot be read: {error}") from error
 
     def _take_line(self, words: list[bytes]) -> None:
         id, sequence, time_ms, protocol, kind = words[0], int(words[1]), int(words[2]), int(words[3]), words[4]
