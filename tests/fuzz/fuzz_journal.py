@@ -26,6 +26,7 @@ from kvorum.journal.recovery import Recovery, RecoveryError
 from kvorum.journal.repair import CannotRepairError, cut_off, plan_cuts
 from kvorum.keyspace.table import Keyspace
 from kvorum.testing.disk import FakeDisk
+from kvorum.testing.records import read_records
 from kvorum.testing.twins import load_plain
 
 plain = load_plain("kvorum.journal.entries")
@@ -55,8 +56,8 @@ def make(data: bytes) -> bytes:
 
 
 def check_entries(text: bytes) -> None:
-    records: list[Any] = list(compiled.read_records(text, "f"))
-    assert records == list(plain.read_records(text, "f"))
+    records: list[Any] = list(read_records(text, "f"))
+    assert records == list(read_records(text, "f", module=plain))
     at = 0
     for record in records:
         if isinstance(record, Damage):
@@ -67,10 +68,10 @@ def check_entries(text: bytes) -> None:
             at = record.end
     if records and isinstance(records[-1], Damage):
         if records[-1].torn:
-            rest: list[Any] = list(compiled.read_records(text[: records[-1].offset], "f"))
+            rest: list[Any] = list(read_records(text[: records[-1].offset], "f"))
             # Behind commands of redis-server a SELECT counts as one of them, and is torn when it is the last.
             assert rest == records[:-1] or (rest[-1].torn and b"SELECT" in text[rest[-1].offset : records[-1].offset])
-        safe = list(compiled.read_records(text, "f", durable_offset=len(text)))
+        safe = list(read_records(text, "f", durable_offset=len(text)))
         assert isinstance(safe[-1], Damage)
         assert not safe[-1].torn
 

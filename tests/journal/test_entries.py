@@ -14,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvorum.journal import entries as compiled
-from kvorum.journal.records import Commands, Damage, DamageKind, Entry
+from kvorum.journal.records import Damage, DamageKind
+from kvorum.testing.records import Commands, Entry, read_records
 from kvorum.testing.redis_server import RedisPrograms, RedisServer
 from kvorum.testing.twins import load_plain
 
 plain = load_plain("kvorum.journal.entries")
 NOW = 1_700_000_000_000
+LINES = b"#kvorum-session one\r\n#kvorum-session two\r\n"
 
 
 @pytest.fixture(params=[compiled, plain], ids=["compiled", "plain"])
@@ -36,13 +38,14 @@ def entry(index: int, body: bytes, database: int = 0, term: int = 1) -> bytes:
 
 
 def some_file() -> tuple[bytes, list[int]]:
-    """Four entries, the last one of two commands, with all that may stand between them; and where each ends."""
+    """Five entries, with all that may stand in them and between them; and where each ends."""
     data, ends = b"", []
     for piece in (
         compiled.select(0) + entry(7, command(b"SET", b"one", b"1")),
         compiled.durable(7, 95) + compiled.select(12) + entry(8, command(b"SET", b"two", b"\0" * 9), 12),
         entry(9, b"", 12, term=2),
-        entry(10, command(b"SADD", b"three", b"\r\n") + command(b"DEL", b"two"), 12, term=2),
+        entry(10, LINES + command(b"SADD", b"three", b"\r\n") + command(b"DEL", b"two"), 12, term=2),
+        entry(11, b"#kvorum-members 1 AAAA\r\n", 12, term=2),
     ):
         data += piece
         ends.append(len(data))
@@ -50,7 +53,7 @@ def some_file() -> tuple[bytes, list[int]]:
 
 
 def read(module: ModuleType, data: bytes, **options: Any) -> list[Any]:
-    return list(module.read_records(data, "some.aof", **options))
+    return list(read_records(data, "some.aof", module=module, **options))
 
 
 def entries_of(module: ModuleType, data: bytes) -> tuple[list[tuple[Entry, bytes]], Damage | None]:
@@ -76,16 +79,19 @@ def test_reading_gives_what_was_written(twin: ModuleType) -> None:
         (8, 1, 8, 12, ends[1]),
         (9, 2, 9, 12, ends[2]),
         (10, 2, 10, 12, ends[3]),
+        (11, 2, 11, 12, ends[4]),
     ]
     assert records[1].start == ends[0] + len(compiled.durable(7, 95)), "with its SELECT, without the line before it"
     reader = twin.EntryReader(data, "some.aof")
-    assert [reader.next() for _ in range(6)] == [twin.ENTRY] * 4 + [twin.END] * 2
-    assert reader.body() == command(b"SADD", b"three", b"\r\n") + command(b"DEL", b"two")
+    assert [reader.next() for _ in range(4)] == [twin.ENTRY] * 4
+    assert reader.body() == LINES + command(b"SADD", b"three", b"\r\n") + command(b"DEL", b"two")
     counts: dict[tuple[bytes, int], int] = {}
     assert reader.tally(reader.body_start, reader.end, counts) == 2
     assert counts == {(b"SADD", 3): 1, (b"DEL", 2): 1}
     assert reader.tally(reader.body_start, reader.end - 1, {}) == -1
-    assert (reader.durable_index, reader.durable_offset, reader.last_index, reader.last_term) == (7, 95, 10, 2)
+    assert [reader.next() for _ in range(3)] == [twin.ENTRY, twin.END, twin.END]
+    assert reader.tally(reader.body_start, reader.end, counts) == 0
+    assert (reader.durable_index, reader.durable_offset, reader.last_index, reader.last_term) == (7, 95, 11, 2)
     assert reader.damage is None
 
 
@@ -305,7 +311,7 @@ def directory(tmp_path: Path) -> Path:
     """A data directory whose one increment is ``some_file``."""
     folder = tmp_path / "appendonlydir"
     folder.mkdir()
-    (folder / "appendonly.aof.1.incr.aof").write_bytes(some_file()[0] + compiled.durable(10, 300))
+    (folder / "appendonly.aof.1.incr.aof").write_bytes(some_file()[0] + compiled.durable(11, 300))
     (folder / "appendonly.aof.manifest").write_bytes(b"file appendonly.aof.1.incr.aof seq 1 type i\n")
     return tmp_path
 
@@ -322,7 +328,7 @@ def test_redis_loads_it_and_goes_on_from_there(
     client.close()
     server.stop()
     records = read(twin, (directory / "appendonlydir" / "appendonly.aof.1.incr.aof").read_bytes())
-    assert [type(record) for record in records] == [Entry] * 4 + [Commands]
+    assert [type(record) for record in records] == [Entry] * 5 + [Commands]
 
 
 def test_redis_check_aof_approves(redis_programs: RedisPrograms, directory: Path) -> None:

@@ -15,6 +15,7 @@ cdef Py_ssize_t LEAST_ZEROS
 cdef Py_ssize_t _INCOMPLETE
 cdef Py_ssize_t _MALFORMED
 cdef bytes _ENTRY
+cdef bytes _LINE
 cdef bytes _DURABLE
 cdef bytes _TIMESTAMP
 cdef bytes _SELECT
@@ -73,7 +74,9 @@ cdef class EntryReader:
     )
     cdef int _entry(self, Py_ssize_t start, Py_ssize_t at) except -1
     cdef bint _in_order(self, Py_ssize_t start, Py_ssize_t at, long long index, long long term, long long database) except -1
-    @cython.locals(position=Py_ssize_t, after=Py_ssize_t)
+    @cython.locals(position=Py_ssize_t, end=Py_ssize_t)
+    cdef Py_ssize_t _body_line(self, Py_ssize_t at) noexcept
+    @cython.locals(position=Py_ssize_t, after=Py_ssize_t, in_lines=bint)
     cdef int _short_entry(
         self, Py_ssize_t start, Py_ssize_t at, Py_ssize_t length_at, Py_ssize_t body, long long length, long long checksum
     ) except -1

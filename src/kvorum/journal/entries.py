@@ -4,11 +4,12 @@ A file is what redis-server 7 calls an incremental append-only file: commands in
 entry stands an annotation, a line that Redis skips because it begins with ``#``::
 
     #kvorum 1 <index> <term> <time_ms> <database> <length> <checksum>\\r\\n
-    <length bytes of RESP: the effects of one turn, whole transactions, beginning in <database>>
+    <length bytes: the effects of one turn in RESP, whole transactions, beginning in <database>>
 
 The 1 is the format. Numbers are canonical decimals of at most 18 digits; the checksum is eight hexadecimal digits,
 CRC-32C of the line as it stands before `` <checksum>`` followed by the body. Indexes count up by one, terms never go
-back. Where Redis would be in another database, a SELECT stands before the annotation, in exactly the form that
+back. In a Raft group lines may stand before the effects of an entry (``bodies``), and one that begins a term is empty.
+Where Redis would be in another database, a SELECT stands before the annotation, in exactly the form that
 ``select`` writes. Before that may stand what is safe on disk by then::
 
     #kvorum-durable 1 <index> <offset> <checksum>\\r\\n
@@ -26,8 +27,8 @@ the disk on) inside of something that is well-formed up to there. Never torn is
 - anything before a durable position, be it one from a line further on in the file or the caller's own knowledge
   (``durable_offset``; a file that is not the last one is safe to its end);
 - an entry that ends too early according to its length, if what stands there is not the beginning of RESP, goes on
-  after the last whole command with something else than a command, or has the right checksum for the length that it
-  has: then the length is wrong.
+  after the last whole command with something else than a command, or has the right checksum for what is whole of it:
+  then the length is wrong.
 
 So no single changed byte makes a whole entry look torn, whether or not a durable position follows. Damage in general
 is where the reader stops: nothing is skipped, nothing after it is looked at, except to tell that something is there.
@@ -39,10 +40,9 @@ Rejected: a regular expression per line, which makes Python objects; lengths in 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from kvorum.journal.crc32c import crc32c, crc32c_range
-from kvorum.journal.records import Commands, Damage, DamageKind, Entry
+from kvorum.journal.records import Damage, DamageKind
 
 # What ``EntryReader.next`` says.
 END = 0
@@ -67,6 +67,7 @@ _IS_DAMAGED = 3
 _INCOMPLETE = -1
 _MALFORMED = -2
 _ENTRY = b"#kvorum "
+_LINE = b"#kvorum-"
 _DURABLE = b"#kvorum-durable "
 _TIMESTAMP = b"#TS:"
 _SELECT = b"*2\r\n$6\r\nSELECT\r\n$"
@@ -186,7 +187,7 @@ class EntryReader:
     def tally(self, start: int, end: int, counts: dict[tuple[bytes, int], int], lines: bool = False) -> int:
         """How many commands stand between two offsets; negative if these bytes are not whole commands. ``counts`` gets how
         often each stands there: its first word as it is, and how many words it has. ``lines``: annotations may stand between
-        them, as in what COMMANDS means."""
+        them, as in what COMMANDS means; those of an entry's body may stand before them in any case."""
         size = self.size
         if not 0 <= start <= end <= size:
             raise IndexError(f"{self.file} has no bytes {start} to {end}")
@@ -196,6 +197,8 @@ class EntryReader:
         while at < end:
             if lines and self.data[at] == 35:
                 at = self._line_end(at)
+            elif count == 0 and self.data[at] == 35:
+                at = self._body_line(at)
             elif self.data[at] == 42:
                 at = self._command(at)
                 if at > 0:
@@ -258,6 +261,16 @@ class EntryReader:
             if self.data[position] == 10:
                 return position + 1
         return _MALFORMED if limit == at + LONGEST_LINE else _INCOMPLETE
+
+    def _body_line(self, at: int) -> int:
+        """The offset after the line of a body that begins there; _INCOMPLETE if the file ends in it, or _MALFORMED."""
+        for position in range(min(len(_LINE), self.size - at)):
+            if self.data[at + position] != _LINE[position]:
+                return _MALFORMED
+        end = self._line_end(at)
+        if end > 0 and (self.data[end - 2] != 13 or self._has(at, _DURABLE)):
+            return _MALFORMED
+        return end
 
     def _field(self, at: int, end: int) -> int:
         """The canonical number from ``at`` to the next space or carriage return, where ``cursor`` stands then; negative if it
@@ -354,8 +367,13 @@ class EntryReader:
         """The file ends before the entry does: torn, or is the length wrong?"""
         what = f"the file ends after {self.size - body} of the {length} bytes of an entry"
         position = body
+        in_lines = True
         while position < self.size:
-            after = self._command(position) if self.data[position] == 42 else _MALFORMED
+            in_lines = in_lines and self.data[position] == 35
+            if in_lines:
+                after = self._body_line(position)
+            else:
+                after = self._command(position) if self.data[position] == 42 else _MALFORMED
             if after == _MALFORMED:
                 return self._damaged(
                     start, DamageKind.HEADER, f"{what}, but these bytes do not look like its beginning"
@@ -363,10 +381,9 @@ class EntryReader:
             if after == _INCOMPLETE:
                 break
             position = after
-        if position == self.size:
-            head = self.bytes_of(at, length_at) + b"%d" % (self.size - body)
-            if crc32c_range(self.data, body, self.size, crc32c(head)) == checksum:
-                return self._damaged(start, DamageKind.HEADER, f"{what}, but they are all: its length is wrong")
+        head = self.bytes_of(at, length_at) + b"%d" % (position - body)
+        if crc32c_range(self.data, body, position, crc32c(head)) == checksum:
+            return self._damaged(start, DamageKind.HEADER, f"{what}, but they are all: its length is wrong")
         if self.size < self.file_size and not self._unwritten(self.size, body + length):
             return self._damaged(start, DamageKind.CHECKSUM, "an entry has a wrong checksum, and zeros at its end")
         return self._torn(start, what)
@@ -600,22 +617,3 @@ class EntryReader:
     def _damaged(self, offset: int, kind: DamageKind, what: str) -> int:
         self.damage = Damage(self.file, offset, kind, what, self.file_size - offset)
         return _IS_DAMAGED
-
-
-def read_records(
-    data: bytes | bytearray | memoryview, file: str, last_index: int = -1, durable_offset: int = 0
-) -> Iterator[Entry | Commands | Damage]:
-    """All records of a file as objects, for tools; damage is the last one."""
-    reader = EntryReader(data, file, last_index=last_index, durable_offset=durable_offset)
-    while True:
-        result = reader.next()
-        if result == ENTRY:
-            yield Entry(
-                reader.index, reader.term, reader.time_ms, reader.database, reader.start, reader.body_start, reader.end
-            )
-        elif result == COMMANDS:
-            yield Commands(reader.start, reader.end, reader.timestamp_s)
-        else:
-            if reader.damage is not None:
-                yield reader.damage
-            return

@@ -1,4 +1,4 @@
-"""What is found in a file of the journal: entries, plain commands, or damage.
+"""What is wrong in a file of the journal.
 
 ``Damage`` is a value, not an exception: the reader stops there, and it is the start of the server or ``kvorum check`` that
 decides what it means. Only ``DamageKind.TORN`` may be cut off without asking; how the reader makes sure that
@@ -60,26 +60,3 @@ class Damage:
 
     def __str__(self) -> str:
         return f"{self.file}, byte {self.offset}: {self.what} ({self.bytes_after} bytes from there on); {self.remedy}"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One batch of effects: bytes ``body_start`` to before ``end``. With all that belongs to it, it begins at ``start``."""
-
-    index: int
-    term: int
-    time_ms: int
-    database: int
-    start: int
-    body_start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Commands:
-    """Commands without annotation, written by redis-server; whole transactions only. ``timestamp_s`` is what its last
-    ``#TS:`` line before them said, 0 if there was none."""
-
-    start: int
-    end: int
-    timestamp_s: int

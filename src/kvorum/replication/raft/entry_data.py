@@ -17,12 +17,11 @@ import binascii
 import struct
 from typing import Final
 
-from kvorum.journal.bodies import MalformedBodyError, body_lines
+from kvorum.journal.bodies import MEMBERS_LINE, MalformedBodyError, body_lines
 from kvorum.replication.raft.core.entries import Entry, EntryType
 
 HEADER: Final = struct.Struct(">qh")
 HEADER_BYTES: Final = HEADER.size
-MEMBERS_LINE: Final = b"#kvorum-members "
 # So many bytes of a change stand in one line: 960 characters.
 LINE_DATA_BYTES: Final = 720
 MOST_TIME_MS: Final = 10**18 - 1  # the journal's numbers have 18 digits
@@ -99,4 +98,4 @@ def _members_data(body: bytes) -> tuple[EntryType, bytes]:
     return kind, data
 
 
-__all__ = ["HEADER_BYTES", "MalformedEntryError", "body_lines", "decode", "encode", "from_disk", "to_disk"]
+__all__ = ["HEADER_BYTES", "MEMBERS_LINE", "MalformedEntryError", "body_lines", "decode", "encode", "from_disk", "to_disk"]
