@@ -632,11 +632,10 @@ class Options:
         3600, 0, LONG_MAX, "How long it is kept when none is left; 0: for ever.", unit="s", effect=LATER
     )
     min_replicas_to_write = Integer(
-        0, 0, INT_MAX, "Replicas without which writes are refused.", aliases=("min-slaves-to-write",),
-        lacking=_NO_REPLICATION,
-    )  # fmt: skip
+        0, 0, INT_MAX, "Other members of the group without which writes are refused.", aliases=("min-slaves-to-write",)
+    )
     min_replicas_max_lag = Integer(
-        10, 0, INT_MAX, "Silence after which one of them does not count.", unit="s", effect=LATER,
+        10, 0, INT_MAX, "0: none are needed after all; else those count that were heard of within raft-election-ms.", unit="s",
         aliases=("min-slaves-max-lag",),
     )  # fmt: skip
     propagation_error_behavior = Enumeration(

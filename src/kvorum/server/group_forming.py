@@ -11,6 +11,7 @@ Why nothing happens is logged when the reason changes, not in every round.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -320,7 +321,7 @@ def _text_of(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer"
     if isinstance(error, OSError):
-        return error.strerror or str(error)
+        return os.strerror(error.errno) if error.errno else str(error)
     return str(error)
 
 

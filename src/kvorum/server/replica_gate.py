@@ -1,6 +1,7 @@
 """``min-replicas-to-write``: whether so many others are there to have what is written.
 
-A replica counts if it was heard of within an election timeout, which is stricter than Redis' ``min-replicas-max-lag``. A server
+A replica counts if it was heard of within an election timeout, which is stricter than Redis' ``min-replicas-max-lag``; if that
+is 0, none are needed, as in Redis. A server
 that stands alone has none. On a member that does not lead the gate is open: the leader decides about what is forwarded to it.
 """
 
@@ -21,7 +22,8 @@ def good_replicas(context: ServerContext) -> int:
 
 def renew_replica_gate(context: ServerContext) -> None:
     """Open or close the gate; called whenever the option changes, and often enough."""
-    wanted = context.config.min_replicas_to_write
+    config = context.config
+    wanted = config.min_replicas_to_write if config.min_replicas_max_lag else 0
     decides = context.group is None or context.group.serving
     if wanted and decides and good_replicas(context) < wanted:
         context.pipeline.gates |= FEW_REPLICAS

@@ -43,6 +43,7 @@ from kvorum.server.descriptors import allow_clients
 from kvorum.server.group import Group
 from kvorum.server.group_forming import GroupForming
 from kvorum.server.persistence import Persistence
+from kvorum.server.replica_gate import renew_replica_gate
 from kvorum.session.blocking import BlockedClients
 from kvorum.session.context import ServerContext
 from kvorum.session.exactly_once import ExactlyOnce
@@ -209,6 +210,7 @@ class AsyncServer:
         for names, apply in (
             (("requirepass",), self._apply_password),
             (("follower-writes", "reads", "raft-election-ms", "cluster-secret"), self._apply_role),
+            (("min-replicas-to-write", "min-replicas-max-lag"), self._apply_replicas),
             (("slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold", "latency-tracking"),
              self._apply_observation),
             (("maxmemory", "maxmemory-policy", "maxmemory-samples", "lfu-log-factor", "lfu-decay-time"),
@@ -234,6 +236,9 @@ class AsyncServer:
         role = self.context.pipeline.role
         role.configure(config.follower_writes.value, config.reads.value, config.raft_election_ms)
         role.secret = config.cluster_secret
+
+    def _apply_replicas(self, config: Config) -> None:
+        renew_replica_gate(self.context)
 
     def _apply_observation(self, config: Config) -> None:
         context = self.context
