@@ -34,3 +34,4 @@ cdef class Connection(Watched):
     cdef Py_ssize_t count_allowed(self) except -1
     cdef int fail_waiting(self, bytes message) except -1
     cdef int mark_dirty(self) except -1
+    cdef int forget(self) except -1

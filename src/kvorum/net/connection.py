@@ -25,6 +25,7 @@ The compiled twin (``connection.pyx``) reads and writes its socket itself; this 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import TYPE_CHECKING, cast
 
@@ -359,6 +360,26 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         elif self.accepted is not None:
             self.accepted.close()
+        self._forget()
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether its socket can be somebody else's: it owes the client no reply."""
+        return not self.closed and self.transport is not None and self.output_bytes == 0
+
+    def leave(self) -> tuple[socket.socket, bytes]:
+        """The socket, which is the caller's from now on, and what came behind the request that is being executed. For the
+        server it is as if the client had gone."""
+        assert self.transport is not None
+        unread = self.parser.unread()
+        kept = socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno()))
+        self.closed = True
+        self.transport.abort()  # it closes its own descriptor, and says nothing to the other side
+        self._forget()
+        return kept, unread
+
+    def _forget(self) -> None:
+        """The client is nobody's any more."""
         self.reactor.connections.pop(self.fd, None)
         self.reactor.client_bytes -= self.counted_bytes
         self.counted_bytes = 0

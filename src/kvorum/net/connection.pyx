@@ -1,5 +1,6 @@
 """The compiled connection: see ``connection.py`` for what it promises."""
 
+import socket
 from contextlib import suppress
 
 from libc.errno cimport EAGAIN, EINTR, errno as c_errno
@@ -345,14 +346,27 @@ cdef class Connection(Watched):
 
     def close(self):
         """Close now; a second time changes nothing."""
-        if self.closed:
-            return
+        if not self.closed:
+            self.forget()
+            close(self.fd)
+
+    @property
+    def may_leave(self):
+        return not self.closed and self.writer.pending == 0
+
+    def leave(self):
+        unread = self.parser.unread()
+        self.forget()
+        return socket.socket(fileno=self.fd), unread
+
+    cdef int forget(self) except -1:
+        """The client is nobody's any more, and its socket is not watched."""
         self.closed = True
         reactor = self.reactor
         reactor.watch(self, EPOLL_CTL_DEL, 0)
-        close(self.fd)
         reactor.connections.pop(self.fd, None)
         reactor.client_bytes -= self.counted_bytes
         self.counted_bytes = 0
         reactor.graveyard.append(self)
         reactor.context.client_left(self.session)
+        return 0

@@ -206,6 +206,10 @@ class Parser:
         """Bytes that have arrived and are not done with: the current request counts until it is forgotten."""
         return len(self._buffer) - self._start
 
+    def unread(self) -> bytes:
+        """What came behind the current request."""
+        return bytes(self._buffer[self._cursor :])
+
     def footprint(self) -> int:
         """Bytes of memory held."""
         return len(self._buffer) + sum(map(len, self._arguments))

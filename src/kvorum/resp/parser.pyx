@@ -637,6 +637,11 @@ cdef class Parser:
             text += room
             left -= room
 
+    def unread(self):
+        if self.stage != READY:
+            raise AssertionError("there is no request")
+        return self.cursor[:self.limit - self.cursor]
+
     def arg(self, Py_ssize_t index):
         if not (self.stage == READY or self.stage == HELD) or index < 0 or index >= self.argc:
             raise IndexError("no such argument")

@@ -41,6 +41,7 @@ MAX_OPEN: Final = 64  # conversations that have begun and not ended
 OPEN_NS: Final = 10_000_000_000
 MAX_NAME_BYTES: Final = 64
 MAX_ID: Final = (1 << 63) - 1
+UPGRADED: Final = b"+OK\r\n"
 
 _HEX_NONCE: Final = re.compile(rb"[0-9a-f]{%d}" % (2 * NONCE_BYTES))
 _GROUP: Final = re.compile(rb"[0-9a-f]{32}")
@@ -137,9 +138,9 @@ class Dialer:
         return _request(b"RAFT", b"UPGRADE", prove(self._secret, b"dialer", self._words))
 
     def _finish(self) -> bytes:
-        if self._received == b"+OK\r\n":
+        if self._received == UPGRADED:
             self.done = True
-        elif len(self._received) >= len(b"+OK\r\n"):
+        elif len(self._received) >= len(UPGRADED):
             raise HandshakeError("the peer did not say OK")
         return b""
 
