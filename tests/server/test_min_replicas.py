@@ -22,7 +22,7 @@ def test_writes_are_refused_and_reads_are_not(
     theirs = connect(redis_server)
     for client in (ours, theirs):
         client.config_set("min-replicas-to-write", 1)
-        with pytest.raises(redis.ResponseError, match="^NOREPLICAS Not enough good replicas to write.$"):
+        with pytest.raises(redis.ResponseError, match="NOREPLICAS Not enough good replicas to write"):
             client.set("key", "value")
         assert client.get("key") is None
         assert client.info("replication")["min_slaves_good_slaves"] == 0

@@ -93,7 +93,7 @@ class GroupView(Protocol):
     def door(self) -> Door:
         """Where servers ask who this is, and to be let in."""
 
-    def invite(self, address: str) -> None:
+    def invite(self, address: str) -> object:
         """Join the group of which a member is there; only without a group."""
 
     def on_change(self, call: Callable[[], object]) -> None:
