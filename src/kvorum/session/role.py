@@ -88,7 +88,7 @@ class FollowerRole:
             return self._admit_forwarded(session, command)
         if session.gates & FORWARDING:
             forwarding = self._forwardings[session.id]
-            if forwarding.busy:
+            if forwarding.busy or command.name in ENDS:
                 return self._go_on(forwarding, session, command, flags)
             if self.server.pipeline.serving:
                 self._take_back(forwarding, session)
