@@ -102,9 +102,35 @@ def test_entries_are_listed(tmp_path: Path) -> None:
     for word, indexes in (("8", [8]), ("8-11", [8, 9, 10, 11]), ("11-", [11, 12]), ("0-2", [1, 2])):
         lines = check("--json", f"--entries={word}", tmp_path).stdout.splitlines()[:-1]
         assert [json.loads(line)["index"] for line in lines] == indexes
-    first = check("--entries", "2-2", tmp_path).stdout.splitlines()[0].split(None, 5)
-    assert first == ["2", "2023-11-14T22:13:20.002Z", "db0", "35", "bytes", 'SET "key:2" "value"']
+    first = check("--entries", "2-2", tmp_path).stdout.splitlines()[0].split(None, 7)
+    assert first == ["2", "term", "1", "2023-11-14T22:13:20.002Z", "db0", "35", "bytes", 'SET "key:2" "value"']
     assert check("--entries=x", tmp_path).exit_code == 2
+
+
+def test_the_log_of_a_group_is_described(tmp_path: Path) -> None:
+    """Terms begin with empty entries; lines stand before commands, or alone if they change the members."""
+    members = b"#kvorum-members 1 AAAA\r\n"
+    commands = b"#kvorum-session one 1\r\n" + command(b"SET", b"k", b"v")
+    bodies = ((2, b""), (2, commands), (2, members), (3, b""), (3, members), (3, members))
+    text = b"".join(
+        annotation(index, term, NOW if body == commands else 0, 0, body) + body
+        for index, (term, body) in enumerate(bodies, 1)
+    )
+    make(tmp_path, text)
+    result = check(tmp_path, "--entries")
+    assert result.exit_code == 0, result.stderr
+    listed = [line.split(None, 3) for line in result.stdout.splitlines()[:6]]
+    assert [(index, f"{word} {term}") for index, word, term, _ in listed] == [
+        (str(index), f"term {term}") for index, (term, _) in enumerate(bodies, 1)
+    ]
+    assert listed[0][3] == listed[3][3] == "the term begins"
+    assert listed[1][3] == '2023-11-14T22:13:20.000Z  db0  50 bytes  #kvorum-session one 1; SET "k" "v"'
+    assert listed[2][3] == "the members change  #kvorum-members 1 AAAA"
+    assert "6 entries, 1 to 6, terms 2 to 3" in result.stdout
+    assert "of a group: 2 terms, 2 begin here; its members change 3 times" in result.stdout
+    assert "2023-11-14T22:13:20.000Z to 2023-11-14T22:13:20.000Z; db0 1" in result.stdout
+    file = as_json(tmp_path)["files"][0]
+    assert (file["terms"], file["no_ops"], file["members_entries"], file["entries"]) == (2, 2, 3, 6)
 
 
 @pytest.mark.parametrize(

@@ -160,3 +160,17 @@ def test_what_redis_server_wrote_by_the_time_that_it_wrote_down(tmp_path: Path) 
         assert result.exit_code == 0, result.stderr
         restored = (target / "appendonlydir" / NAMES[0]).read_bytes()
         assert restored.rstrip(b"\r\n") == log[:size].rstrip(b"\r\n")
+
+
+def test_what_a_group_writes_for_itself_has_no_time(tmp_path: Path) -> None:
+    members = b"#kvorum-members 1 AAAA\r\n"
+    begin, change = annotation(3, 1, 0, 0, b""), annotation(4, 1, 0, 0, members) + members
+    source = make(tmp_path / "old", annotation(1, 1, 0, 0, b"") + incr(2) + begin + change + incr(5))
+    for until, last, entries in (("1", 1, 1), ("4", 4, 4), ("1700000002s", 4, 4), ("1700000005s", 5, 5)):
+        target = tmp_path / until
+        result = restore(source, until, target)
+        assert result.exit_code == 0, result.stderr
+        assert f"restored up to index {last}" in result.stdout
+        assert "1970" not in result.stdout
+        assert entries_in(target) == entries
+    assert "the earliest possible is index 1\n" in restore(source, "0", tmp_path / "no").stderr

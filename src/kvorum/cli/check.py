@@ -206,6 +206,7 @@ class _Check:
 
     def _list(self, kind: int, reader: EntryReader) -> None:
         from kvorum.journal.entries import ENTRY
+        from kvorum.journal.inspection import changes_members, is_no_op
 
         assert self.entries is not None
         if kind != ENTRY:
@@ -216,13 +217,22 @@ class _Check:
             return
         commands = shorten(reader.bytes_of(reader.body_start, min(reader.end, reader.body_start + 4096)))
         size = reader.end - reader.body_start
+        kind_of = "no-op" if is_no_op(reader) else "members" if changes_members(reader) else "commands"
         if self.as_json:
             found = {"index": reader.index, "term": reader.term, "time_ms": reader.time_ms, "database": reader.database,
-                     "bytes": size, "offset": reader.start, "commands": commands}  # fmt: skip
+                     "bytes": size, "offset": reader.start, "kind": kind_of, "commands": commands}  # fmt: skip
             click.echo(json.dumps(found))
         else:
-            when = show_time(reader.time_ms)
-            click.echo(f"{reader.index:>8}  {when}  db{reader.database}  {size} bytes  {commands}")
+            click.echo(f"{reader.index:>8}  term {reader.term}  {_entry_text(reader, kind_of, commands)}")
+
+
+def _entry_text(reader: EntryReader, kind: str, commands: str) -> str:
+    if kind == "no-op":
+        return "the term begins"
+    if kind == "members":
+        return f"the members change  {commands}"
+    size = reader.end - reader.body_start
+    return f"{show_time(reader.time_ms)}  db{reader.database}  {size} bytes  {commands}"
 
 
 def known_commands() -> Verify:
@@ -265,11 +275,20 @@ def shorten(body: bytes) -> str:
     shown: list[str] = []
     at = 0
     while at < len(body) and len(shown) < SHOWN_COMMANDS:
-        words, at = _words(body, at)
+        words, at = _line(body, at) if body[at : at + 1] == b"#" else _words(body, at)
         if not words:
             break
         shown.append(" ".join(words))
     return "; ".join(shown) + (" …" if at < len(body) else "")
+
+
+def _line(body: bytes, at: int) -> tuple[list[str], int]:
+    """The annotation line at ``at``, and where it ends."""
+    end = body.find(b"\r\n", at)
+    if end < 0:
+        return [], len(body)
+    text = body[at:end].decode(errors="backslashreplace")
+    return [text if len(text) <= SHOWN_BYTES else text[:SHOWN_BYTES] + "…"], end + 2
 
 
 def _words(body: bytes, at: int) -> tuple[list[str], int]:
@@ -305,11 +324,16 @@ def describe_file(one: FileReport) -> Iterable[str]:
             f"{checksum if one.problem is None else 'not whole'}"
         )
         if b"kvorum-index" in one.aux:
-            yield f"  up to index {one.aux[b'kvorum-index'].decode(errors='replace')}, begun by {show_time(one.last_time_ms)}"
+            term = f" of term {one.last_term}" if one.last_term >= 0 else ""
+            index = one.aux[b"kvorum-index"].decode(errors="replace")
+            yield f"  up to index {index}{term}, begun by {show_time(one.last_time_ms)}"
     if one.entries:
         databases = ", ".join(f"db{database} {count}" for database, count in sorted(one.entries_in.items()))
         yield f"  {one.entries} entries, {one.first_index} to {one.last_index}, terms {one.first_term} to {one.last_term}"
-        yield f"  {show_time(one.first_time_ms)} to {show_time(one.last_time_ms)}; {databases}"
+        if one.entries_in:
+            yield f"  {show_time(one.first_time_ms)} to {show_time(one.last_time_ms)}; {databases}"
+        if one.no_ops or one.members_entries:
+            yield f"  of a group: {one.terms} terms, {one.no_ops} begin here; its members change {one.members_entries} times"
     if one.durable_index >= 0:
         yield f"  known to be safe: up to entry {one.durable_index} and byte {one.durable_offset}"
     if one.names:
@@ -326,7 +350,8 @@ def _file_object(one: FileReport) -> dict[str, Any]:
         "rdb_version": one.rdb_version, "has_checksum": one.has_checksum,
         "keys": {str(database): count for database, count in sorted(one.keys.items())}, "expires": one.expires,
         "entries": one.entries, "first_index": one.first_index, "last_index": one.last_index,
-        "first_term": one.first_term, "last_term": one.last_term,
+        "first_term": one.first_term, "last_term": one.last_term, "terms": one.terms,
+        "no_ops": one.no_ops, "members_entries": one.members_entries,
         "first_time_ms": one.first_time_ms, "last_time_ms": one.last_time_ms,
         "entries_in": {str(database): count for database, count in sorted(one.entries_in.items())},
         "commands": dict(sorted(one.names.items())),

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from kvorum.journal.bodies import MEMBERS_LINE
 from kvorum.journal.crc32c import crc32c
 from kvorum.journal.directory import DirectoryError, read_node
 from kvorum.journal.disk import Disk, DiskError, FileView
@@ -59,8 +60,9 @@ class Problem:
 @dataclass(slots=True)
 class FileReport:
     """One file. Indexes, terms and times (Unix ms) are -1 where there is none; ``keys`` and ``entries_in`` are by database;
-    ``names`` counts commands by their names in upper case. ``plain_start`` and ``plain_commands`` are what stands there
-    without annotation."""
+    ``names`` counts commands by their names in upper case. ``terms`` are how many the entries have, ``no_ops`` the
+    entries without a body that terms begin with, ``members_entries`` those that change a group. ``plain_start`` and
+    ``plain_commands`` are what stands there without annotation."""
 
     path: str
     kind: str
@@ -80,6 +82,9 @@ class FileReport:
     last_time_ms: int = -1
     entries_in: dict[int, int] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
+    terms: int = 0
+    no_ops: int = 0
+    members_entries: int = 0
     durable_index: int = -1
     durable_offset: int = 0
     plain_start: int = -1
@@ -289,9 +294,20 @@ class _Increment:
         if report.problem is not None:
             return
         if report.entries == 0:
-            report.first_index, report.first_term, report.first_time_ms = reader.index, reader.term, reader.time_ms
+            report.first_index, report.first_term = reader.index, reader.term
+        if report.entries == 0 or reader.term != report.last_term:
+            report.terms += 1
         report.entries += 1
-        report.last_index, report.last_term, report.last_time_ms = reader.index, reader.term, reader.time_ms
+        report.last_index, report.last_term = reader.index, reader.term
+        if is_no_op(reader):
+            report.no_ops += 1
+            return
+        if changes_members(reader):
+            report.members_entries += 1
+            return
+        if report.first_time_ms < 0:
+            report.first_time_ms = reader.time_ms
+        report.last_time_ms = reader.time_ms
         report.entries_in[reader.database] = report.entries_in.get(reader.database, 0) + 1
 
     def _note_plain(self, reader: EntryReader) -> None:
@@ -321,6 +337,17 @@ class _Increment:
 
     def _count(self, word: bytes) -> int:
         return self.counts.get((word, 1), 0) + self.counts.get((word.upper(), 1), 0)
+
+
+def is_no_op(reader: EntryReader) -> bool:
+    """Whether the entry that was read last has no body: a term begins with it."""
+    return reader.body_start == reader.end
+
+
+def changes_members(reader: EntryReader) -> bool:
+    """Whether the entry that was read last changes the members of a group, and bears nothing else."""
+    start = reader.body_start
+    return reader.bytes_of(start, min(reader.end, start + len(MEMBERS_LINE))) == MEMBERS_LINE
 
 
 def _problem(damage: Damage) -> Problem:

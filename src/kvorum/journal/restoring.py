@@ -149,12 +149,14 @@ class _Search:
             reader.close()
 
     def _entry(self, one: ManifestFile, reader: EntryReader) -> None:
-        self._first = self._first or f"index {reader.index} or {show_ms(reader.time_ms)}"
-        if self._is_before(reader.index, reader.time_ms):
+        time_ms = reader.time_ms or self.time_ms  # what a group writes for itself has none
+        when = f" or {show_ms(time_ms)}" if time_ms >= 0 else ""
+        self._first = self._first or f"index {reader.index}{when}"
+        if self._is_before(reader.index, time_ms if time_ms >= 0 else self.point.time_ms):
             self._done = True
             return
         self._take(one, reader.end)
-        self.index, self.term, self.time_ms = reader.index, reader.term, reader.time_ms
+        self.index, self.term, self.time_ms = reader.index, reader.term, time_ms
 
     def _commands(self, one: ManifestFile, reader: EntryReader) -> None:
         time_ms = reader.timestamp_s * 1000
@@ -186,14 +188,16 @@ class _Search:
         elif not damage.torn or one != self.manifest.increments[-1]:
             raise RestoreError(
                 f"{damage.file}, byte {damage.offset}: {damage.what} ({damage.bytes_after} bytes from there on), and "
-                f"{self.point} lies behind it; the latest possible is index {self.index} or {show_ms(self.time_ms)}"
+                f"{self.point} lies behind it; the latest possible is index {self.index}{self._when()}"
             )
 
     def _refuse_later(self) -> None:
-        when = f" or {show_ms(self.time_ms)}" if self.time_ms >= 0 else ""
         raise RestoreError(
-            f"{self.point} lies behind the end of the log; the latest possible is index {self.index}{when}"
+            f"{self.point} lies behind the end of the log; the latest possible is index {self.index}{self._when()}"
         )
+
+    def _when(self) -> str:
+        return f" or {show_ms(self.time_ms)}" if self.time_ms >= 0 else ""
 
 
 def _write(disk: Disk, directory: str, filename: str, found: _Search, target: str) -> None:
