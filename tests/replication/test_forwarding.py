@@ -273,7 +273,7 @@ class TestLostTransactions:
             waits_until(lambda: follower.upstreams() == 0)
             conversation.send("SET other value", "EXEC", "EXISTS key other")
             replies = conversation.replies(3)
-        assert replies[0].startswith(b"-ERR the connection to the leader was lost")
+        assert replies[0].startswith(b"-NOTAPPLIED the connection to the leader was lost")
         assert replies[1].startswith(b"-EXECABORT ")
         assert replies[2] == b":0"
 

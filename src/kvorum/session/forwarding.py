@@ -565,4 +565,4 @@ def answer_of_the_dead(name: bytes) -> bytes:
     """To a request of a transaction that is lost before anything of it happened."""
     if name == b"exec":
         return b"-" + errors.ABORTED_BECAUSE_OF + errors.TRANSACTION_LOST + b"\r\n"
-    return b"+OK\r\n" if name == b"discard" else b"-ERR " + errors.TRANSACTION_LOST + b"\r\n"
+    return b"+OK\r\n" if name == b"discard" else b"-NOTAPPLIED " + errors.TRANSACTION_LOST + b"\r\n"
