@@ -48,6 +48,7 @@ REFUSALS = frozenset(
         "LOADING",
         "MISCONF",
         "NOREPLICAS",
+        "NOTAPPLIED",
         "OOM",
         "TRYAGAIN",
         "MASTERDOWN",
@@ -190,7 +191,8 @@ def transaction(connection: Connection, words: Words) -> object:
     """``(EXEC, key, inner, …)`` step by step: if MULTI failed, what follows it would be executed by itself."""
     connection.call(b"MULTI")
     for inner in words[2:]:
-        connection.call(*inner)
+        if (reply := connection.call(*inner)) != b"QUEUED":
+            raise ReplyError(f"within MULTI {inner} was executed: {reply!r}")
     return connection.call(b"EXEC")
 
 
