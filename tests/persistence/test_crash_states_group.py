@@ -16,7 +16,7 @@ from kvorum.journal.journal import Journal
 from kvorum.journal.manifest import Manifest
 from kvorum.journal.recovery import Recovery, RecoveryError
 from kvorum.keyspace.table import Keyspace
-from kvorum.replication.raft.core.entries import ConfState, Entry, HardState, Snapshot
+from kvorum.replication.raft.core.entries import ConfState, Entry, EntryType, HardState, Snapshot
 from kvorum.replication.raft.entry_data import encode
 from kvorum.replication.raft.hard_state import HardStateError, HardStateFile
 from kvorum.replication.raft.storage import JournalStorage
@@ -193,6 +193,8 @@ class Member:
 def entry(term: int, index: int, size: int) -> Entry:
     if index % 4 == 0:
         return Entry(term, index)
+    if index % 5 == 0:
+        return Entry(term, index, b"member %d" % term, EntryType.CONF_CHANGE)
     value = b"%d:%d" % (term, index) + b"." * size
     return Entry(term, index, encode(index, 0, b"*2\r\n$4\r\nPING\r\n$%d\r\n%b\r\n" % (len(value), value)))
 

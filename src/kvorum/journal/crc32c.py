@@ -11,24 +11,14 @@ the journal needs a C call over memory that is no Python object.
 
 from __future__ import annotations
 
+from kvorum.journal.crc_table import reflected_table
+
 _POLYNOMIAL = 0x82F63B78
 _ONES = 0xFFFFFFFF
 
 # Whether the processor's instruction is used.
 HARDWARE = False
-
-
-def _fill_table() -> tuple[int, ...]:
-    remainders = []
-    for byte in range(256):
-        remainder = byte
-        for _ in range(8):
-            remainder = (remainder >> 1) ^ _POLYNOMIAL if remainder & 1 else remainder >> 1
-        remainders.append(remainder)
-    return tuple(remainders)
-
-
-_TABLE = _fill_table()
+_TABLE = reflected_table(_POLYNOMIAL)
 
 
 def crc32c(data: bytes | bytearray | memoryview, crc: int = 0) -> int:

@@ -8,20 +8,10 @@ The compiled twin takes eight bytes per step. Rejected: zlib and binascii, which
 
 from __future__ import annotations
 
+from kvorum.journal.crc_table import reflected_table
+
 _POLYNOMIAL = 0x95AC9329AC4BC9B5
-
-
-def _fill_table() -> tuple[int, ...]:
-    remainders = []
-    for byte in range(256):
-        remainder = byte
-        for _ in range(8):
-            remainder = (remainder >> 1) ^ _POLYNOMIAL if remainder & 1 else remainder >> 1
-        remainders.append(remainder)
-    return tuple(remainders)
-
-
-_TABLE = _fill_table()
+_TABLE = reflected_table(_POLYNOMIAL)
 
 
 def crc64(data: bytes | bytearray | memoryview, crc: int = 0) -> int:
