@@ -22,6 +22,7 @@ cdef class Reactor:
     cdef Scratch scratch
     cdef int epoll_fd
     cdef readonly int wake_fd
+    cdef public object on_wake          # called when something was made safe, or somebody else has woken it
     cdef Watched loop_watch         # the selector of the loop that the reactor drives, if it does
     cdef bint loop_ready
     cdef bint interrupted

@@ -36,7 +36,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from kvorum import errors
@@ -91,6 +91,9 @@ class Reactor:
         self.output_limit = self.subscriber_limit = OutputLimit(0, 0, 0)
         self.held: list[Connection] = []  # connections with output that waits for the log
         self.wake_fd = -1  # the compiled twin has one
+        self.on_wake: Callable[[], object] | None = (
+            None  # called when something was made safe, or somebody else has woken it
+        )
         self.idle_seconds = 0
         self.keepalive_seconds = 300
         self.protected = False
@@ -175,6 +178,8 @@ class Reactor:
     def _round(self) -> None:
         """Execute what was left over, log what was done, then let the replies go."""
         self._scheduled = None
+        if self.on_wake is not None:
+            self.on_wake()
         connections, self.pending = self.pending, []
         for connection in connections:
             connection.pending = False

@@ -329,6 +329,8 @@ cdef class Reactor:
                 self.loop_ready = True
             else:
                 read_descriptor(self.wake_fd, &drained, 8)
+                if self.on_wake is not None:
+                    self.on_wake()
         watched = None
         if self.pending:
             self.work_pending()

@@ -85,6 +85,7 @@ class Group:
         self._transfer: Done | None = None
         self._changes: list[Entry] = []  # of members, that the start has found committed in the log
         context.pipeline.gates |= NOT_SERVING
+        reactor.on_wake = self._look_at_the_disk
 
     # What sessions and commands see
 
@@ -245,6 +246,11 @@ class Group:
             self.machine.role_changed()
         if self._change is not None and driver.ticks > self._change[0]:
             self._end_change("it took too long; it may still happen")
+
+    def _look_at_the_disk(self) -> None:
+        """Something may be safe by now that others were promised."""
+        if self.driver is not None:
+            self.driver.look_at_the_disk()
 
     def drive_soon(self) -> None:
         """Have the driver look after this turn."""
@@ -478,11 +484,6 @@ class Group:
         assert self.driver is not None
         members = Members.decode(self._base_members)
         self.driver.storage.compacted(index + 1, Snapshot(index, term, members.conf_state, self._base_members))
-
-    def log_is_safe(self) -> None:
-        """The journal's thread has made something safe."""
-        self._reactor.log_is_safe()
-        self.drive()
 
     # What the transport calls
 

@@ -240,8 +240,7 @@ class Persistence:
         journal = self.journal = Journal(
             self.disk, directory, context.config.appendfilename, manifest, clock=context.clock.wall_ms, index=index,
             term=term, position=context.effects.position, named=named, resume=resume, offsets=offsets,
-            on_safe=self._reactor.log_is_safe if self.group is None else self._tell_group,
-            wake_fd=self._reactor.wake_fd if self.group is None else -1,
+            on_safe=self._reactor.log_is_safe, wake_fd=self._reactor.wake_fd,
         )  # fmt: skip
         journal.on_failure = self.write_failed
         journal.prompt = False  # the reactor asks, for all that it has executed until nothing is ready
@@ -249,11 +248,6 @@ class Persistence:
         context.outbox.named = named
         context.effects.journal = journal.write
         self.apply_policy(context.config)
-
-    def _tell_group(self) -> None:
-        """From the thread of the fsync: something is safe that members wait for."""
-        assert self.group is not None
-        self.context.call_from_thread(self.group.log_is_safe)
 
     def switch(self, config: Config) -> None:
         """CONFIG SET appendonly. What is there becomes the base of a new log; until it is written, the directory says what

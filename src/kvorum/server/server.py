@@ -354,7 +354,6 @@ class AsyncServer:
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         self.context.call_later = loop.call_later
-        self.context.call_from_thread = loop.call_soon_threadsafe
         self._upstreams = UpstreamConnections(loop)
         self.context.pipeline.role.connect = self._upstreams.connect
         self._listen()

@@ -78,7 +78,6 @@ class ServerContext:
     flush_log: Callable[[], None] = field(init=False)  # ask for an fsync of everything so far
     saving: Any = field(init=False)  # of server.saving: what writes snapshots
     call_later: Callable[[float, Callable[[], object]], Any] = field(init=False)  # of the loop, once it serves
-    call_from_thread: Callable[[Callable[[], object]], object] = field(init=False)  # have the loop's thread call it
     migration: Targets = field(init=False)
     make_room: Callable[[], bool] = field(init=False)
     feed_monitors: Callable[[Session], None] = field(init=False)

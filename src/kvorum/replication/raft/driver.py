@@ -361,6 +361,11 @@ class RaftDriver:
                 journal.flusher.request()
         return self._deliver_durable()
 
+    def look_at_the_disk(self) -> None:
+        """An fsync may have ended."""
+        if self._waiting and self._waiting[0][0] <= self.storage.journal.safe:
+            self.drive()
+
     def _deliver_durable(self) -> bool:
         safe = self.storage.journal.safe
         own = self.node.raft.id
