@@ -191,14 +191,43 @@ class TestForwarding:
         assert follower.executed(b"get") == 2
 
 
+class TestTracking:
+    """Clients that keep copies of what they read. What the leader's log does here is done by hand."""
+
+    def modify(self, node: Node) -> None:
+        node.run(lambda: node.context.tracking.key_modified(b"key", 0))
+
+    def test_what_was_read_at_the_leader_is_invalidated_here(self, leader: Node, follower: Node) -> None:
+        with follower.conversation("HELLO 3", "CLIENT TRACKING ON", "GET key") as conversation:
+            conversation.replies(2)
+            assert conversation.replies(1) == [b"_"]
+            self.modify(follower)
+            assert conversation.replies(1) == [b">2"]
+            conversation.send("MULTI", "GET key", "EXEC")
+            conversation.replies(3)
+            self.modify(follower)
+            assert conversation.replies(1) == [b">2"]
+
+    def test_what_was_modified_before_the_reply_came_is_told_behind_it(self, leader: Node, follower: Node) -> None:
+        with follower.conversation("HELLO 3", "CLIENT TRACKING ON", "SET key value") as conversation:
+            conversation.replies(3)
+            leader.hang()
+            conversation.send("GET key")
+            waits_until(lambda: follower.outstanding() == 1)
+            self.modify(follower)
+            assert conversation.replies(1) == [b">2"]
+            leader.go_on()
+            assert conversation.replies(2) == [b"$5", b">2"], "else the client would keep an old value for ever"
+
+
 class TestTrust:
     def test_a_stranger_may_not_speak_for_anybody(self, leader: Node) -> None:
-        assert raw_replies(leader, "KVORUM AS default 0 2 name \"\"")[0] == (
+        assert raw_replies(leader, 'KVORUM AS default 0 2 name ""')[0] == (
             b"-ERR only members of the group may say for whom they speak"
         )
         assert raw_replies(leader, "KVORUM FORWARD " + 64 * "0")[0] == b"-ERR KVORUM FORWARD comes after KVORUM HELLO"
         hello = f"KVORUM HELLO 1 {leader.group.group_id} 5 {leader.raft_id} {32 * '0'}"
-        replies = raw_replies(leader, hello, "KVORUM FORWARD " + 64 * "0", "KVORUM AS default 0 2 name \"\"")
+        replies = raw_replies(leader, hello, "KVORUM FORWARD " + 64 * "0", 'KVORUM AS default 0 2 name ""')
         assert replies[1] == b"-ERR another cluster-secret"
         assert replies[2].startswith(b"-ERR only members")
 

@@ -165,6 +165,15 @@ class Tracking:
         if 0 < self.max_keys < self.keys:
             self.keep_limit()
 
+    def confirm(self, client: TrackingClient, keys: Iterable[bytes]) -> None:
+        """The client was answered what it asked about these keys, for which they were remembered, some time ago: tell it of
+        those that were modified in between."""
+        for key in keys:
+            known = self.parts[hash(key) % PARTS].get(key) if self.parts else None
+            if known != client.id and not (isinstance(known, set) and client.id in known):
+                content = b"*1\r\n" + bulk(key)
+                self.send(client, INVALIDATE_ARRAY + content, INVALIDATE_PUSH + content)
+
     def key_modified(self, key: bytes, author: int) -> None:
         """Tell who may hold the key. ``author``: number of the client that modified it; 0: none did, its time came."""
         if self.prefix_lengths:

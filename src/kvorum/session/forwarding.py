@@ -22,7 +22,7 @@ It is a state machine: whatever happens is a call, and after each ``_pump`` does
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kvorum import errors
@@ -137,7 +137,7 @@ class ReplySplitter:
 class ForwardedTransaction:
     """From MULTI to EXEC or DISCARD. ``begun``: the leader has said OK to MULTI."""
 
-    __slots__ = ("begun", "database", "dead", "exec_sent", "sequence")
+    __slots__ = ("begun", "database", "dead", "exec_sent", "keys", "sequence")
 
     def __init__(self) -> None:
         self.begun = False
@@ -145,13 +145,15 @@ class ForwardedTransaction:
         self.dead = False  # its upstream was lost: nothing of it has happened, or nobody knows
         self.database: int | None = None  # the last that it selects
         self.sequence = b""  # its number in an exactly-once session
+        self.keys: list[bytes] = []  # that are read in it
 
 
 class Request:
     """One request on its way. ``answer``: what it is answered with, whatever comes from the leader, or without it."""
 
     __slots__ = (
-        "answer", "data", "instead", "name", "on_reply", "prefixes", "sent", "sequence", "silent", "transaction", "writes",
+        "answer", "data", "instead", "keys", "name", "on_reply", "prefixes", "sent", "sequence", "silent", "transaction",
+        "writes",
     )  # fmt: skip
 
     def __init__(self, name: bytes, data: bytes, writes: bool) -> None:
@@ -162,6 +164,7 @@ class Request:
         self.sent = False
         self.prefixes = 0  # so many replies to requests of our own come before it: KVORUM AS, KVORUM SEQUENCE
         self.sequence = b""  # its number in an exactly-once session: it may be sent twice
+        self.keys: list[bytes] = []  # that the client reads by it, and may keep a copy of
         self.instead: bytes | None = None  # what the client gets in the place of what the leader says
         self.answer: bytes | None = None
         self.transaction: ForwardedTransaction | None = None
@@ -217,11 +220,16 @@ class Forwarding:
 
     # What the client sends
 
-    def add(self, name: bytes, arguments: list[bytes], writes: bool, silent: bool) -> None:
-        """Forward a request; the caller has looked at ``full``. ``silent``: nobody wants the reply."""
+    def add(self, name: bytes, arguments: list[bytes], writes: bool, silent: bool, keys: Sequence[bytes] = ()) -> None:
+        """Forward a request; the caller has looked at ``full``. ``silent``: nobody wants the reply. ``keys``: that the client
+        reads by it and is to be told of when they are modified."""
         entry = Request(name, request(*arguments), writes)
         entry.silent = silent
         self._place(entry, arguments)
+        if self.transaction is not None:
+            self.transaction.keys += keys
+        else:
+            entry.keys = [*keys, *entry.transaction.keys] if entry.transaction is not None else list(keys)
         if self.sequence and (writes or name == b"multi") and (self.transaction is None or name == b"multi"):
             entry.sequence, self.sequence = self.sequence, b""
             if entry.transaction is not None:
@@ -317,6 +325,8 @@ class Forwarding:
         elif not entry.silent:
             self.session.reply.append(reply)
             self._written += 1
+            if entry.keys:
+                self.role.confirm(self.session, entry.keys)
 
     def _send(self) -> None:
         """Everything that is not sent yet."""
@@ -434,6 +444,7 @@ class Forwarding:
     def close(self) -> None:
         """The client has left, or nothing is forwarded any more."""
         self.closed = True
+        self._ready = False
         self._stop_waiting()
         if self._retry is not None:
             self._retry.cancel()
@@ -473,7 +484,7 @@ class Forwarding:
     def _split(self, data: bytes) -> None:
         splitter = self._splitter
         splitter.feed(data)
-        while self._ready:
+        while self._ready:  # the upstream may be given up, or the client closed, in the middle
             reply = splitter.next()
             if reply is None:
                 return

@@ -435,7 +435,7 @@ class Pipeline:
         elif not session.gates & REPLY_OFF:
             session.reply.value(CommandError(message))
         if session.gates & TRACKING:
-            self._use_up_caching(session, command)
+            self.use_up_caching(session, command)
         self.server.statistics.count_error(message.split(b" ", 1)[0])
         if command is not None:
             command.rejected_calls += 1
@@ -476,11 +476,11 @@ class Pipeline:
         if gates & (REPLY_SKIP | REPLY_OFF) and session.held_by is None:  # else its reply is still to come
             self.drop_reply(session)
         if gates & TRACKING:
-            self._use_up_caching(session, command)
+            self.use_up_caching(session, command)
         if gates & HAS_MAILBOX:
             session.mailbox.close_command()
 
-    def _use_up_caching(self, session: Session, command: Command | None) -> None:
+    def use_up_caching(self, session: Session, command: Command | None) -> None:
         """CLIENT CACHING was for this command, even if it was refused; None: there is no such command."""
         if not session.gates & IN_TRANSACTION and (command is None or not command.name.startswith(b"client|")):
             session.mailbox.tracking.caching = False

@@ -14,7 +14,7 @@ here, and until then its reads are forwarded, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kvorum import errors
@@ -22,7 +22,7 @@ from kvorum.commands.spec import Flag
 from kvorum.keyspace.hashing import key_slot
 from kvorum.resp.numbers import parse_integer
 from kvorum.session.forwarding import UNTIL_QUIET, UNTIL_ROOM, Connect, Forwarding, Receiver, Upstream
-from kvorum.session.session import FORWARDED, FORWARDING, REPLY_OFF, REPLY_SKIP
+from kvorum.session.session import FORWARDED, FORWARDING, REPLY_OFF, REPLY_SKIP, TRACKING
 from kvorum.session.trust import NONCE_BYTES, Asking, Trusting
 
 if TYPE_CHECKING:
@@ -194,10 +194,29 @@ class FollowerRole:
         else:
             if command.name == b"kvorum|session":
                 forwarding.once_id = session.call.arg(2)
-            forwarding.add(command.name, session.call.args, bool(flags & (WRITES | MESSAGES)), silent)
+            keys = self._tracked(session, command) if session.gates & TRACKING else ()
+            forwarding.add(command.name, session.call.args, bool(flags & (WRITES | MESSAGES)), silent, keys)
         if silent:
             self.server.pipeline.drop_reply(session)
         return REFUSED
+
+    def _tracked(self, session: Session, command: Command) -> Sequence[bytes]:
+        """The keys that a client reads and may keep a copy of (CLIENT TRACKING). They are remembered before it gets the reply:
+        what is applied here in the meantime it is told of behind the reply, see ``confirm``."""
+        client = session.mailbox.tracking
+        if not command.flags & READS or not client.remembers:
+            return ()
+        request = session.call.args
+        keys = [request[position] for position, _ in command.keys(request)]
+        self.server.tracking.remember(client, keys)
+        if self._forwardings[session.id].transaction is None:
+            self.server.pipeline.use_up_caching(session, command)
+        return keys
+
+    def confirm(self, session: Session, keys: list[bytes]) -> None:
+        """The client has got the reply to what it has read."""
+        if session.gates & TRACKING:
+            self.server.tracking.confirm(session.mailbox.tracking, keys)
 
     def _number(self, forwarding: Forwarding, session: Session, silent: bool) -> None:
         """KVORUM SEQUENCE goes to the leader together with the write that it numbers."""
