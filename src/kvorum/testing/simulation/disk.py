@@ -30,6 +30,14 @@ class SimulatedDisk(FakeDisk):
     fastest_ns = MILLISECOND_NS // 5
     slowest_ns = 20 * MILLISECOND_NS
 
+    def slow_down(self, slowest_ns: int) -> None:
+        """An fsync may take so long."""
+        self.slowest_ns = slowest_ns
+
+    def recover(self) -> None:
+        """As fast as in the beginning."""
+        self.slowest_ns = SimulatedDisk.slowest_ns
+
     def sync_delay_ns(self) -> int:
         return self.loop.scheduler.between(self.fastest_ns, self.slowest_ns)
 
@@ -73,11 +81,13 @@ class SimulatedFlusher:
         self._wanted = False
         self._event: Any = None
 
-    def begin(self, file: DiskFile, index: int, size: int = 0) -> None:
+    def begin(self, file: DiskFile, index: int, size: int = 0, position: int = -1) -> None:
         self._wanted = False
         self._finish()
         self._file = file
-        self._noted = (index, size, self._noted[2])
+        if position >= 0:
+            self.safe = position
+        self._noted = (index, size, position if position >= 0 else self._noted[2])
         self.durable_index, self.durable_size = index, size
 
     def note(self, index: int, size: int, position: int) -> None:
