@@ -7,6 +7,7 @@ import sys
 import click
 
 from kvorum.cli.check import check
+from kvorum.cli.group import group
 from kvorum.cli.restore import restore
 from kvorum.cli.server import ServerCommand
 from kvorum.version import KVORUM_VERSION
@@ -29,6 +30,7 @@ def program() -> None:
 
 program.add_command(ServerCommand())
 program.add_command(check)
+program.add_command(group)
 program.add_command(restore)
 
 
