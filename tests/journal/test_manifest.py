@@ -162,7 +162,7 @@ def test_a_rewrite_makes_the_past_history() -> None:
     assert [one.name for one in after.data_files] == ["appendonly.aof.3.base.rdb", "appendonly.aof.5.incr.aof"]
     assert {one.name for one in after.history} == {one.name for one in (PAST, BASE, THIRD, FOURTH)}
     assert parse_manifest(format_manifest(after), "m").files == after.files
-    assert after.without_history().files == after.data_files
+    assert after.with_history(()).files == after.data_files
     assert after.next_increment(NAME).sequence == 6
     assert after.next_base(NAME).sequence == 4
 
@@ -171,14 +171,14 @@ def test_it_is_written_and_read(tmp_path: Path) -> None:
     disk = RealDisk()
     assert read_manifest(disk, str(tmp_path), NAME) is None
     write_manifest(disk, str(tmp_path), NAME, MANIFEST)
-    write_manifest(disk, str(tmp_path), NAME, MANIFEST.without_history())
-    assert read_manifest(disk, str(tmp_path), NAME) == MANIFEST.without_history()
+    write_manifest(disk, str(tmp_path), NAME, MANIFEST.with_history(()))
+    assert read_manifest(disk, str(tmp_path), NAME) == MANIFEST.with_history(())
     assert disk.list_directory(str(tmp_path)) == ["appendonly.aof.manifest"]
 
 
 def test_a_crash_leaves_the_old_one_or_the_new_one() -> None:
     disk = FakeDisk()
-    new = MANIFEST.without_history()
+    new = MANIFEST.with_history(())
     write_manifest(disk, "/data", NAME, MANIFEST)
     before = len(disk.operations)
     write_manifest(disk, "/data", NAME, new)
@@ -198,9 +198,9 @@ def test_a_failure_leaves_the_old_one() -> None:
         write_manifest(disk, "/data", NAME, MANIFEST)
         disk.fail(len(disk.operations) + number, errno.EIO)
         with pytest.raises(DiskError, match=r"cannot \w+.*/data.*: Input/output error"):
-            write_manifest(disk, "/data", NAME, MANIFEST.without_history())
+            write_manifest(disk, "/data", NAME, MANIFEST.with_history(()))
         assert disk.open_files == []
-        expected = MANIFEST if number < 4 else MANIFEST.without_history()
+        expected = MANIFEST if number < 4 else MANIFEST.with_history(())
         assert read_manifest(disk, "/data", NAME) == expected
 
 

@@ -435,6 +435,57 @@ def test_a_received_base_takes_the_place_of_everything(node: Node) -> None:
     assert {name for name in node.disk.files if "manifest" not in name} == {base, node.journal.file.path}
 
 
+def change_base(node: Node, sequence: int) -> Snapshot:
+    """A compaction as of the last entry; files before the increment of this number are replaced."""
+    journal, index = node.journal, node.storage.last_index()
+    snapshot = Snapshot(index, node.storage.term(index))
+    base = journal.manifest.next_base(FILENAME)
+    put_base(node.disk, f"{PLACE}/{base.name}", index, snapshot.term)
+    change = journal.begin_change(base, sequence)
+    change.run()
+    journal.end_change(change)
+    node.storage.rebased(snapshot)
+    return snapshot
+
+
+def test_a_new_base_leaves_followers_what_they_may_need(node: Node) -> None:
+    wanted = batches(1, 40, 1)
+    sizes = []
+    for first in (0, 10, 20, 30):
+        node.storage.append(wanted[first : first + 10])
+        sizes.append(node.journal.size)
+        node.journal.rotate()
+    node.journal.keep_bytes = sum(sizes[2:]) + 200
+    change_base(node, 5)
+    assert (node.storage.first_index(), node.storage.last_index()) == (21, 40)
+    assert node.log == wanted[20:]
+    assert node.storage.term(20) == 1
+    assert [one.sequence for one in node.journal.manifest.history] == [3, 4]
+    kept = set(node.disk.files)
+    node.storage.append(batches(41, 50, 2))
+    node.journal.rotate()
+    change_base(node, 6)
+    assert node.storage.first_index() == 31
+    assert f"{PLACE}/{FILENAME}.3.incr.aof" in kept - set(node.disk.files)
+    assert node.storage.entries(31, 51, EVERYTHING) == wanted[30:] + batches(41, 50, 2)
+    node.again()
+    assert node.storage.first_index() == 51
+    assert node.storage.term(50) == 2
+    node.journal.rotate()
+    change_base(node, 7)
+    assert node.journal.manifest.history == ()
+    assert len(node.disk.files) == 3, "base, increment and manifest"
+
+
+def test_without_a_limit_nothing_is_kept_of_what_a_base_replaces(node: Node) -> None:
+    node.storage.append(batches(1, 9, 3))
+    node.journal.rotate()
+    snapshot = change_base(node, 2)
+    assert node.storage.snapshot() == snapshot
+    assert (node.storage.first_index(), node.storage.last_index(), node.storage.term(9)) == (10, 9, 3)
+    assert len(node.disk.files) == 3
+
+
 def rdb_string(text: bytes) -> bytes:
     return bytes([len(text)]) + text
 

@@ -12,6 +12,7 @@ cdef class Effects:
     cdef public object journal
     cdef readonly list sinks
     cdef public list removed_keys
+    cdef public list published
     cdef list removals
     cdef readonly list group            # effects of the transaction that is being executed, or None
     cdef bint in_command

@@ -34,6 +34,7 @@ class Effects:
         self.journal: JournalSink | None = None
         self.sinks: list[Sink] = []
         self.removed_keys: list[bytes] | None = None
+        self.published: list[list[bytes]] | None = None  # messages, for who wants them apart; they are to be taken out
         self.removals: list[tuple[int, list[bytes]]] = []
         self.in_command = False
         self.group: list[tuple[int, list[bytes]]] | None = None
@@ -61,6 +62,8 @@ class Effects:
         self._write(arguments)
         self._message_ranges.append((start, self.batch.pending))
         self.messages += 1
+        if self.published is not None:
+            self.published.append(arguments)
 
     def _select(self, database: int) -> None:
         if database == self.database:

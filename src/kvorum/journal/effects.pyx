@@ -69,6 +69,8 @@ cdef class Effects:
             self.write(argument)
         self.message_ranges.append((start, self.batch.pending))
         self.messages += 1
+        if self.published is not None:
+            self.published.append(arguments)
 
     cdef int append_argv(self, int database, const Span* argv, Py_ssize_t argc) except -1:
         cdef Py_ssize_t index

@@ -20,6 +20,7 @@ cdef class Journal:
     cdef public object on_failure
     cdef public bint paused
     cdef public bint prompt
+    cdef public long long keep_bytes
     cdef public object flusher
     cdef public object file
     cdef object _broken

@@ -50,7 +50,9 @@ class Journal:
     first base. ``offsets``: where the entries stand that are there already.
 
     To be set at any time: ``policy``, ``segment_bytes``, ``timestamps`` (Redis' lines with the time), ``paused`` (no fsync
-    meanwhile), ``prompt`` (with ``always`` each entry asks for its fsync; else somebody else does that for several).
+    meanwhile), ``prompt`` (with ``always`` each entry asks for its fsync; else somebody else does that for several),
+    ``keep_bytes`` (so much of what a new base replaces stays, as files of the past, for followers that lag behind; a restart
+    does not know them any more).
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Journal:
         self.on_failure: Callable[[], object] | None = None  # called when a write has failed
         self.paused = False
         self.prompt = True
+        self.keep_bytes = 0
         self._broken: DiskError | None = None
         self._clock = clock
         self._database = -1  # which one the file is in
@@ -442,10 +445,25 @@ class Journal:
     def begin_change(self, base: ManifestFile, first_kept: int) -> BaseChange:
         """The file ``base``, which is safe on disk, holds everything before increment ``first_kept``. Who calls it lets the
         change run, in another thread if that suits, and then calls ``end_change``; no increment begins meanwhile."""
+        after = self.manifest.with_base(base, first_kept)
+        change = BaseChange(self.disk, self.directory, self.filename, self.manifest, after, self._for_followers(after))
         self.changing = True
-        return BaseChange(
-            self.disk, self.directory, self.filename, self.manifest, self.manifest.with_base(base, first_kept)
-        )
+        return change
+
+    def _for_followers(self, after: Manifest) -> tuple[ManifestFile, ...]:
+        """The newest files of the past that are to stay."""
+        known = set(self.offsets.files)
+        kept: list[ManifestFile] = []
+        room = self.keep_bytes
+        for past in reversed(after.history):
+            if not past.was_increment:
+                continue
+            path = posixpath.join(self.directory, past.name)
+            room -= self.disk.size(path) if path in known else room + 1
+            if room < 0:
+                break
+            kept.append(past)
+        return tuple(reversed(kept))
 
     def end_change(self, change: BaseChange) -> None:
         """The change has run, as far as it came."""
@@ -453,8 +471,8 @@ class Journal:
         self.named = self.named or change.reached is not change.before
         self.changing = False
         if change.reached is not change.before and self.manifest.increments:
-            first = posixpath.join(self.directory, self.manifest.increments[0].name)
-            self.offsets.drop_files_before(first)
+            first = (*change.kept, *self.manifest.increments)[0]
+            self.offsets.drop_files_before(posixpath.join(self.directory, first.name))
 
     def close(self) -> None:
         """Make everything safe, note that, and close; after an error as far as that goes."""
@@ -469,11 +487,20 @@ class Journal:
 
 class BaseChange:
     """A new base takes the place of the old one and of some increments. ``reached``: the manifest that the directory has,
-    or, after a failure, may as well be taken to have."""
+    or, after a failure, may as well be taken to have. ``kept``: files of the past that are not removed."""
 
-    def __init__(self, disk: Disk, directory: str, filename: str, before: Manifest, after: Manifest) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        directory: str,
+        filename: str,
+        before: Manifest,
+        after: Manifest,
+        kept: tuple[ManifestFile, ...] = (),
+    ) -> None:
         self.before = before
         self.reached = before
+        self.kept = kept
         self._after = after
         self._disk = disk
         self._directory = directory
@@ -486,8 +513,8 @@ class BaseChange:
         forget_unnamed(self._disk, self._directory)
         for past in self._after.history:
             path = posixpath.join(self._directory, past.name)
-            if self._disk.exists(path):
+            if past not in self.kept and self._disk.exists(path):
                 self._disk.unlink(path)
-        rest = self._after.without_history()
+        rest = self._after.with_history(self.kept)
         write_manifest(self._disk, self._directory, self._filename, rest)
         self.reached = rest

@@ -82,6 +82,11 @@ class ManifestFile:
     kind: FileKind
 
     @property
+    def was_increment(self) -> bool:
+        """Whether it is, or was before it became a file of the past, an increment: then only its name tells."""
+        return self.kind is FileKind.INCREMENT or (self.kind is FileKind.HISTORY and ".incr." in self.name)
+
+    @property
     def is_whole(self) -> bool:
         """Whether it has had its name only since it was whole and safe, so that its end cannot be torn: a base, unless
         redis-server before version 7 has appended to it."""
@@ -110,13 +115,13 @@ class Manifest:
 
     def next_increment(self, filename: str) -> ManifestFile:
         """What a new increment is called; ``filename`` is the option appendfilename."""
-        past = (one for one in self.history if not _was_base(one))
+        past = (one for one in self.history if one.was_increment)
         sequence = _after((*past, *self.increments))
         return ManifestFile(f"{filename}.{sequence}.incr.aof", sequence, FileKind.INCREMENT)
 
     def next_base(self, filename: str, suffix: str = "rdb") -> ManifestFile:
         """What a new base is called; the suffix is ``rdb``, or ``aof`` for one that consists of commands."""
-        past = [one for one in self.history if _was_base(one)]
+        past = [one for one in self.history if not one.was_increment]
         sequence = _after((*past, *([self.base] if self.base is not None else [])))
         return ManifestFile(f"{filename}.{sequence}.base.{suffix}", sequence, FileKind.BASE)
 
@@ -141,9 +146,9 @@ class Manifest:
         """With this base and this increment in the place of everything, which is history."""
         return replace(self.with_base(base, increment.sequence), increments=(increment,))
 
-    def without_history(self) -> Manifest:
-        """After the files of the past were removed."""
-        return replace(self, history=())
+    def with_history(self, kept: tuple[ManifestFile, ...]) -> Manifest:
+        """After the other files of the past were removed."""
+        return replace(self, history=kept)
 
 
 def parse_manifest(text: bytes, file: str) -> Manifest:
@@ -303,11 +308,6 @@ def _format_line(one: ManifestFile) -> bytes:
     line = b"file %b seq %d type %b\n" % (name, one.sequence, one.kind.value.encode())
     assert len(line) <= LONGEST_LINE, f"no file system has a name as long as {one.name}"
     return line
-
-
-def _was_base(one: ManifestFile) -> bool:
-    """Whether a file of the past was a base: only its name tells."""
-    return ".incr." not in one.name
 
 
 def _after(files: Iterable[ManifestFile]) -> int:

@@ -196,6 +196,11 @@ class JournalStorage:
         self._last = index
         self._forget()
 
+    def rebased(self, snapshot: Snapshot) -> None:
+        """There is a new base; entries that it holds stay readable as long as the journal keeps their files."""
+        oldest: int = self.journal.offsets.base_index + 1
+        self.compacted(max(oldest, self._first), snapshot)
+
     def compacted(self, first_index: int, snapshot: Snapshot) -> None:
         """There is a new base. Entries before ``first_index``, which are in it and applied, need not be there any more."""
         assert self._first <= first_index <= snapshot.index + 1
