@@ -306,6 +306,27 @@ class TestLostTransactions:
         assert replies[1].startswith(b"-EXECABORT ")
         assert replies[2] == b":0"
 
+    def test_multi_at_a_leader_that_leads_no_longer_is_lost(self, stage: Stage, leader: Node, follower: Node) -> None:
+        with leader.conversation("MULTI", "SET key value") as conversation:
+            assert conversation.replies(2) == [b"+OK", b"+QUEUED"]
+            follower.follow(follower)
+            leader.follow(follower)
+            conversation.send("SET other value", "EXEC", "EXISTS key other")
+            replies = conversation.replies(3)
+        assert replies[0].startswith(b"-NOTAPPLIED ")
+        assert replies[1].startswith(b"-EXECABORT ")
+        assert replies[2] == b":0"
+
+    def test_keys_watched_at_a_leader_that_leads_no_longer_count_as_changed(
+        self, stage: Stage, leader: Node, follower: Node
+    ) -> None:
+        with leader.conversation("WATCH key") as conversation:
+            assert conversation.replies(1) == [b"+OK"]
+            follower.follow(follower)
+            leader.follow(follower)
+            conversation.send("MULTI", "SET key value", "EXEC", "MULTI", "SET key again", "EXEC")
+            assert conversation.replies(6)[2::3] == [b"*-1", b"*1"]
+
     def test_watched_keys_count_as_changed(self, stage: Stage, leader: Node, follower: Node) -> None:
         with follower.conversation("WATCH key", "GET key") as conversation:
             assert conversation.replies(2) == [b"+OK", b"$-1"]

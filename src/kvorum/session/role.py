@@ -47,6 +47,7 @@ WITH_THE_LEADER = frozenset([b"watch", b"wait", b"waitaof", b"kvorum|session", b
 AMONG_MEMBERS = frozenset([b"kvorum|hello", b"kvorum|forward", b"kvorum|as", b"kvorum|index"])
 TRANSACTIONS = frozenset([b"multi", b"exec", b"discard", b"unwatch"])
 ENDS = frozenset([b"quit", b"reset"])
+ENDS_HERE = ENDS | {b"discard"}
 WAITS = 4  # so many election timeouts a request waits for a leader: a failover is over by then, if there is to be one
 TELL_AGAIN_MS = 60_000
 
@@ -93,7 +94,11 @@ class FollowerRole:
             if self.server.pipeline.serving:
                 self._take_back(forwarding, session)
                 return HERE
-        if self.server.pipeline.serving or self._belongs_here(session, command, flags):
+        if self.server.pipeline.serving:
+            return HERE
+        if session.transaction is not None and self.writes == FORWARD:
+            return self._lost(session, command)
+        if self._belongs_here(session, command, flags):
             return HERE
         if self.writes == FORWARD:
             return self._forward(session, command, flags)
@@ -128,6 +133,12 @@ class FollowerRole:
         """Another leads, or nobody does, or this member has begun or ceased to serve."""
         for forwarding in list(self._forwardings.values()):
             forwarding.leader_changed()
+
+    def _lost(self, session: Session, command: Command) -> int:
+        """Within a transaction that was begun here when this member served: the data that it meant are not here any more."""
+        if command.name in ENDS_HERE:
+            return HERE
+        return self.server.pipeline.refuse(session, command, b"NOTAPPLIED " + errors.TRANSACTION_LOST)
 
     def _belongs_here(self, session: Session, command: Command, flags: int) -> bool:
         if flags & WRITES:
@@ -185,6 +196,9 @@ class FollowerRole:
             forwarding = self._forwardings[session.id] = Forwarding(self, session)
             forwarding.once_id, forwarding.sequence = self.server.once.hand_over(session)
             session.gates |= FORWARDING
+            if session.watched:  # by this member as it served; nobody has watched since
+                forwarding.watch_broken = True
+                self.server.watches.forget(session)
         if forwarding.full:
             return hold(session, UNTIL_ROOM)
         silent = is_silent(session)
