@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kvorum.errors import StartupError
-from kvorum.journal.disk import append_all
+from kvorum.journal.disk import FileView
 from kvorum.journal.manifest import Manifest
 from kvorum.journal.recovery import ALL
 from kvorum.replication.raft.core.changer import conf_state_after
@@ -24,7 +23,7 @@ from kvorum.replication.raft.core.config import Config as CoreConfig
 from kvorum.replication.raft.core.config import ReadOnlyOption
 from kvorum.replication.raft.core.entries import Entry, HardState, Snapshot
 from kvorum.replication.raft.core.errors import ProposalDroppedError
-from kvorum.replication.raft.core.messages import Message, MessageType
+from kvorum.replication.raft.core.messages import Message
 from kvorum.replication.raft.core.raw_node import RawNode
 from kvorum.replication.raft.core.status import Status
 from kvorum.replication.raft.driver import RaftDriver
@@ -334,21 +333,22 @@ class Group:
 
     def found(self) -> None:
         """Found the group whose other members are to be let in."""
-        self._bootstrap(self._log_directory, None, 0, 0)
+        self._bootstrap(self.log_directory, None, 0, 0)
         self._lead_alone()
 
     def join(self, group_id: str, contacts: Mapping[int, tuple[str, int]] = NOBODY) -> None:
         """The group has let this node in; its leader will send everything. ``contacts``: members that are known already, and
         where; whoever of them leads must be able to reach this node before it knows the members."""
-        self._persistence.make_directory(self._log_directory)
-        self._persistence.begin(self._log_directory, Manifest(), index=0, term=0)
+        self._persistence.make_directory(self.log_directory)
+        self._persistence.begin(self.log_directory, Manifest(), index=0, term=0)
         self.votes.set_group(group_id)
         self._become_member(Snapshot(), applied=0)
         self._met = {raft_id: address for raft_id, address in contacts.items() if raft_id != self.raft_id}
         self._set_peers()
 
     @property
-    def _log_directory(self) -> str:
+    def log_directory(self) -> str:
+        """Where base and log of the group are."""
         config = self.context.config
         return posixpath.join(config.dir, config.appenddirname)
 
@@ -488,38 +488,15 @@ class Group:
     # What the transport calls
 
     def send(self, message: Message) -> None:
-        """To the transport; a snapshot with the base itself."""
-        if message.type == MessageType.SNAPSHOT:
-            assert message.snapshot is not None
-            journal = self._persistence.journal
-            assert journal is not None and journal.manifest.base is not None
-            base = self._persistence.disk.read(posixpath.join(journal.directory, journal.manifest.base.name))
-            members = message.snapshot.data
-            data = len(members).to_bytes(4, "big") + members + base
-            message = replace(message, snapshot=replace(message.snapshot, data=data))
+        """To the transport."""
         self.transport.send(message)
 
     def flush(self) -> None:
         """Everything that was sent is to leave."""
         self.transport.flush()
 
-    def _unpack(self, message: Message) -> Message:
-        """Put the base that came with a snapshot on disk."""
-        assert message.snapshot is not None
-        snapshot, disk = message.snapshot, self._persistence.disk
-        size = 4 + int.from_bytes(snapshot.data[:4], "big")
-        path = posixpath.join(self._log_directory, f"temp-{snapshot.index}-{snapshot.term}.base.rdb")
-        file = disk.create(path, replace=True)
-        append_all(disk, file, snapshot.data[size:])
-        disk.fsync(file)
-        disk.close(file)
-        self._received[snapshot.index, snapshot.term] = path
-        return replace(message, snapshot=replace(snapshot, data=snapshot.data[4:size]))
-
     def receive(self, message: Message) -> None:
         """A member's message; ``drive`` follows when all that came with it are there."""
-        if message.type == MessageType.SNAPSHOT:
-            message = self._unpack(message)
         if self.driver is not None:
             self.driver.receive(message, soon=False)
 
@@ -533,6 +510,16 @@ class Group:
         if self.driver is not None and not self.driver.sole:
             self.driver.node.report_unreachable(raft_id)
             self.driver.drive()
+
+    def open_snapshot(self, message: Message) -> FileView | None:
+        """The file that a SNAPSHOT message speaks of: the base, unless it has been replaced by a newer one."""
+        journal = self._persistence.journal
+        base = journal.manifest.base if journal is not None else None
+        if journal is None or base is None or self.driver is None or message.snapshot is None:
+            return None
+        if self.driver.storage.snapshot().index != message.snapshot.index:
+            return None
+        return self._persistence.disk.view(posixpath.join(journal.directory, base.name))
 
     def snapshot_received(self, message: Message, path: str) -> None:
         """The state that a SNAPSHOT message speaks of is in this file, whole and safe on disk."""

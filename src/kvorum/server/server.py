@@ -130,6 +130,13 @@ class AsyncServer:
             group.identity, self.config.cluster_secret, clock=self._clock, randomness=self._random, log=self._log,
             on_message=group.receive, on_batch=group.drive, on_unreachable=group.unreachable,
         )  # fmt: skip
+        transport.open_channel(
+            self.persistence.disk,
+            group.log_directory,
+            group.open_snapshot,
+            group.snapshot_received,
+            group.snapshot_sent,
+        )
         self.context.peer_door = transport
         return transport
 

@@ -20,7 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kvorum.replication.raft.core.messages import Message
+from kvorum.journal.disk import Disk, DiskError, FileView
+from kvorum.replication.raft.core.messages import Message, MessageType
 from kvorum.replication.raft.handshake import UPGRADED, Acceptor, Clock, HandshakeError, Identity, Peer
 from kvorum.replication.raft.peer_link import (
     SILENCE_S,
@@ -31,6 +32,7 @@ from kvorum.replication.raft.peer_link import (
     Surroundings,
     open_connection,
 )
+from kvorum.replication.raft.snapshot_channel import Around, SnapshotChannel
 from kvorum.replication.raft.wire import Buffer, Kind, MessageReader, WireError
 
 COMPLAINT_NS: Final = 60_000_000_000  # how often the same is said of the same peer
@@ -40,6 +42,7 @@ CHECK_S: Final = 1.0
 ALIVE_NS: Final = 2_500_000_000
 
 _MESSAGES: Final = frozenset((int(Kind.MESSAGE), int(Kind.BEGIN), int(Kind.PART)))
+_SNAPSHOTS: Final = frozenset((int(Kind.OFFER), int(Kind.WANT), int(Kind.PIECE), int(Kind.RECEIVED), int(Kind.ABORT)))
 _PUBLISH: Final = int(Kind.PUBLISH)
 _APPLICATION: Final = int(Kind.APPLICATION)
 
@@ -83,6 +86,25 @@ class Complaints:
     def forget(self, who: object) -> None:
         """It goes well again: what comes next is news."""
         self._said = {what: at_ns for what, at_ns in self._said.items() if what[0] != who}
+
+
+def call_soon(call: Callable[[], None]) -> None:
+    """When others had their turn."""
+    asyncio.get_running_loop().call_soon(call)
+
+
+def in_background(work: Callable[[], None], done: Callable[[DiskError | None], None]) -> None:
+    """Do the work in a thread, then say in the loop how it went."""
+    ended = asyncio.get_running_loop().run_in_executor(None, _outcome, work)
+    ended.add_done_callback(lambda future: None if future.cancelled() else done(future.result()))
+
+
+def _outcome(work: Callable[[], None]) -> DiskError | None:
+    try:
+        work()
+    except DiskError as error:
+        return error
+    return None
 
 
 class _Peer:
@@ -139,6 +161,9 @@ class Transport:
         self._reporting = False
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._channel: SnapshotChannel | None = None
+        self._open_snapshot: Callable[[Message], FileView | None] = lambda message: None
+        self._on_sent: Callable[[int, bool], object] = lambda raft_id, failed: None
 
     @property
     def own(self) -> Identity:
@@ -185,6 +210,9 @@ class Transport:
         peer = self._peers.get(message.to)
         if peer is None:
             return
+        if message.type is MessageType.SNAPSHOT and self._channel is not None:
+            self._send_snapshot(self._channel, message)
+            return
         if not peer.link.connected or not peer.link.outgoing.add_message(message):
             self._drop(message.to, peer)
             return
@@ -224,7 +252,44 @@ class Transport:
     def _link_lost(self, raft_id: int) -> None:
         if not self._closed and raft_id in self._peers:
             self._log.notice("connection to a member lost", member=raft_id)
+            if self._channel is not None:
+                self._channel.sender.lost(raft_id)
             self._report(raft_id)
+
+    # Snapshots
+
+    def open_channel(
+        self,
+        disk: Disk,
+        directory: str,
+        open_snapshot: Callable[[Message], FileView | None],
+        on_received: Callable[[Message, str], object],
+        on_sent: Callable[[int, bool], object],
+    ) -> None:
+        """From now on messages ``SNAPSHOT`` travel with a file: ``open_snapshot`` gives it, or None if it is not there any more.
+        ``directory``: where received ones go. ``on_received`` gets message and path, ``on_sent`` the receiver's id and
+        whether it failed."""
+        around = Around(disk, directory, self._log, self._send_now, call_soon, in_background, on_received, on_sent)
+        self._open_snapshot = open_snapshot
+        self._on_sent = on_sent
+        self._channel = SnapshotChannel(around, self._around.randomness.getrandbits(62))
+
+    def _send_snapshot(self, channel: SnapshotChannel, message: Message) -> None:
+        view = self._open_snapshot(message)
+        if view is None:
+            asyncio.get_running_loop().call_soon(self._on_sent, message.to, True)
+        else:
+            channel.sender.send(message, view)
+
+    def _send_now(self, to: int, kind: Kind, pieces: Sequence[Buffer], now: bool) -> bool:
+        peer = self._peers.get(to)
+        if peer is None or not peer.link.connected or not peer.link.outgoing.add_frame(kind, pieces):
+            return False
+        if now:
+            peer.link.flush()
+        else:
+            self._dirty[to] = peer
+        return True
 
     # Receiving
 
@@ -298,6 +363,9 @@ class Transport:
             self.on_publish(raft_id, bytes(data[start:end]))
         elif kind == _APPLICATION:
             self.on_application(raft_id, bytes(data[start:end]))
+        elif kind in _SNAPSHOTS and self._channel is not None:
+            with data[start:end] as payload:
+                self._channel.take(raft_id, self.own.raft_id, kind, payload)
 
     def _batch_taken(self) -> None:
         self.on_batch()
@@ -313,10 +381,13 @@ class Transport:
     def _check(self) -> None:
         """Connections of peers that say nothing at all are dead."""
         self._timer = asyncio.get_running_loop().call_later(CHECK_S, self._check)
-        oldest_ns = self._clock.monotonic_ns() - int(SILENCE_S * 1e9)
+        now_ns = self._clock.monotonic_ns()
+        oldest_ns = now_ns - int(SILENCE_S * 1e9)
         for peer in list(self._peers.values()):
             if peer.inbound is not None and peer.inbound.heard_ns < oldest_ns:
                 peer.inbound.close("it was silent for too long")
+        if self._channel is not None:
+            self._channel.tick(now_ns)
 
     # What is worth a line
 
@@ -351,6 +422,8 @@ class Transport:
     def close(self) -> None:
         """All connections, for good."""
         self._closed = True
+        if self._channel is not None:
+            self._channel.close()
         if self._timer is not None:
             self._timer.cancel()
         for raft_id in sorted(self._peers):
