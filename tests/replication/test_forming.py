@@ -125,7 +125,10 @@ def test_an_announced_address_need_not_be_found() -> None:
 @given(st.data())
 def test_of_any_servers_that_hear_of_each_other_at_most_one_founds(data: st.DataObject) -> None:
     """Whatever each of them hears at its own time, as long as what it hears is true."""
-    answers = st.fixed_dictionaries({address: st.sampled_from([ALL[address], AWAY]) for address in PEERS})
+    heard: dict[str, st.SearchStrategy[Introduction | str]] = {
+        address: st.sampled_from([ALL[address], AWAY]) for address in PEERS
+    }
+    answers = st.fixed_dictionaries(heard)
     announced = data.draw(st.booleans())
     founders = [
         address

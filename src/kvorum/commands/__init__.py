@@ -32,6 +32,8 @@ MODULES = (
     "objects",
     "persistence",
     "pubsub",
+    "raft",
+    "raft_peer",
     "server",
     "sets",
     "slowlog",

@@ -70,7 +70,7 @@ def door_of(call: Call) -> PeerDoor:
     complexity="O(1)",
     summary="A member says who it is and whom it wants.",
 )
-def hello(call: Call, args: list[bytes]) -> list[bytes]:
+def raft_hello(call: Call, args: list[bytes]) -> list[bytes]:
     connection = call.session.connection
     trusted = connection.trusted or is_loopback(connection.peer)
     try:
@@ -89,7 +89,7 @@ def hello(call: Call, args: list[bytes]) -> list[bytes]:
     complexity="O(1)",
     summary="A member proves who it is; from here on the connection is for messages between members.",
 )
-def upgrade(call: Call, proof: bytes) -> object:
+def raft_upgrade(call: Call, proof: bytes) -> object:
     door, connection = door_of(call), call.session.connection
     if not connection.may_leave:
         raise CommandError(NOT_ALONE)

@@ -108,6 +108,7 @@ class GroupForming:
         self._task: asyncio.Task[None] | None = None
         self._timer: Any = None
         self._promoting = False
+        self._was_member = False
 
     # Who this is
 
@@ -300,12 +301,22 @@ class GroupForming:
         self._timer = self._context.call_later(CARE_S, self._care)
         group = self._group
         renew_replica_gate(self._context)
+        self._tell_of_removal()
         if not group.serving or self._promoting or not group.members.learners:
             return
         raft_id = learner_to_promote(group.status())
         if raft_id:
             self._promoting = True
             group.promote(raft_id, lambda error: self._promoted(raft_id, error))
+
+    def _tell_of_removal(self) -> None:
+        """A member that was taken out and heard of it goes on to run, to be looked at; it serves nobody."""
+        is_member = self._group.opened and self._group.raft_id in self._group.members
+        if self._was_member and not is_member:
+            self._context.log.warning(
+                "this server was removed from its group; stop it, and start it in an empty directory to let it join again"
+            )
+        self._was_member = is_member
 
     def _promoted(self, raft_id: int, error: str | None) -> None:
         self._promoting = False
