@@ -33,6 +33,7 @@ from kvorum.replication.raft.handshake import Identity
 from kvorum.replication.raft.hard_state import LARGEST_ID, HardStateFile
 from kvorum.replication.raft.members import Member, Members, parse_address
 from kvorum.replication.raft.storage import JournalStorage
+from kvorum.replication.raft.wire import Kind
 from kvorum.server.group_machine import GroupMachine
 from kvorum.session.pipeline import NOT_SERVING
 
@@ -504,6 +505,18 @@ class Group:
         """All that came together has been handed over."""
         if self.driver is not None:
             self.driver.drive()
+
+    def publish(self, commands: bytes) -> None:
+        """Messages for the subscribers of the others: lost where a member cannot be reached, as Redis' are."""
+        for member in self.members:
+            if member.raft_id != self.raft_id:
+                self.transport.send_frame(member.raft_id, Kind.PUBLISH, commands)
+        self.transport.flush()
+
+    def published(self, raft_id: int, commands: bytes) -> None:
+        """Messages of a member that leads, or did a moment ago."""
+        if self.driver is not None and not self.driver.serving:
+            self.machine.published(commands)
 
     def unreachable(self, raft_id: int) -> None:
         """Something for this member was lost."""

@@ -8,15 +8,19 @@ treated: only the leader decides that a key has expired; elsewhere such keys are
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from kvorum.journal.batches import MESSAGES
 from kvorum.journal.bodies import SESSIONS_FIELD
+from kvorum.journal.disk import DiskError
 from kvorum.journal.rdb.file_reader import FileReader
 from kvorum.journal.recovery import STEP_BYTES, Recovery
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE
 from kvorum.replication.raft.entry_data import body_lines, decode, encode
 from kvorum.session.pipeline import LOADING, NOT_SERVING
+from kvorum.session.trust import request
 
 if TYPE_CHECKING:
     from kvorum.net.reactor import Reactor
@@ -40,6 +44,7 @@ class GroupMachine:
         self._persistence = persistence
         self._group = group
         self._work: Iterator[None] | None = None  # the building that is under way
+        self._messages: deque[tuple[int, bytes]] = deque()  # that were published, and the position they wait for
 
     @property
     def driver(self) -> RaftDriver:
@@ -78,12 +83,33 @@ class GroupMachine:
     def _propose(self, batch: bytes, start: int, database: int, last: int, position: int) -> None:
         """The effects of a turn of this leader: see ``journal.batches.JournalSink``."""
         driver = self.driver
+        if self.context.effects.published:
+            self._take_messages(position)
         if len(batch) <= start:
             driver.commit_point.skip(position)
+            self._send_messages()
             return
         driver.write(encode(self.context.clock.wall_ms(), database, batch[start:]), position)
         if not self.context.outbox.holding:
             self._group.drive_soon()  # with acks leader nobody waits, and nobody asks
+
+    # Messages, which are for the subscribers of all members and on no disk
+
+    def _take_messages(self, position: int) -> None:
+        """What was published in a turn goes to the others when what was done before it is safe."""
+        published, self.context.effects.published = self.context.effects.published, []
+        messages = [words for words in published or () if words[0] in MESSAGES]
+        self._messages.append((position, b"".join(request(*words) for words in messages)))
+
+    def _send_messages(self) -> None:
+        safe = self.driver.commit_point.safe
+        while self._messages and self._messages[0][0] <= safe:
+            self._group.publish(self._messages.popleft()[1])
+
+    def published(self, commands: bytes) -> None:
+        """What the leader's clients have published."""
+        self._persistence.execute(0, commands)
+        self._reactor.wake()
 
     def _refuse_effects(self, batch: bytes, start: int, database: int, last: int, position: int) -> None:
         """Nothing may change on a member that does not serve; if it did, memory is wrong."""
@@ -99,6 +125,7 @@ class GroupMachine:
         serving = driver.serving and not driver.transferring
         effects, outbox, pipeline = context.effects, context.outbox, context.pipeline
         effects.commit()
+        effects.published = [] if driver.serving and not driver.sole else None
         if driver.sole:
             journal = driver.storage.journal
             if outbox.flusher is not journal.flusher:
@@ -147,11 +174,14 @@ class GroupMachine:
     # Waiting replies
 
     def released(self) -> None:
+        if self._messages:
+            self._send_messages()
         self._reactor.log_is_safe()
 
     def refused(self, message: bytes) -> None:
         """Who waits is told; later positions have nothing to wait for."""
         self.context.outbox.fail(message)
+        self._messages.clear()
         self.driver.commit_point.forget()
         self._reactor.log_is_safe()
 
@@ -161,8 +191,10 @@ class GroupMachine:
         self._group.progressed()
 
     def failed(self, error: BaseException) -> None:
-        self.context.log.warning("this member cannot go on and ends", reason=f"{type(error).__name__}: {error}")
-        self.context.log.exception("the member has failed")
+        if isinstance(error, DiskError):
+            self.context.log.warning("this member cannot write to its disk and ends", reason=str(error))
+        else:
+            self.context.log.exception("this member cannot go on and ends")
         self.context.request_shutdown(status=1)
 
     # Building anew

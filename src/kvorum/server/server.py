@@ -137,6 +137,7 @@ class AsyncServer:
             group.snapshot_received,
             group.snapshot_sent,
         )
+        transport.on_publish = group.published
         self.context.peer_door = transport
         return transport
 
