@@ -23,8 +23,9 @@ from kvorum.errors import StartupError
 from kvorum.journal.effects import Effects
 from kvorum.keyspace import events
 from kvorum.keyspace.table import EXPIRED, Keyspace
-from kvorum.net.listeners import TcpListeners, open_unix
+from kvorum.net.listeners import TcpListeners, open_tcp, open_unix
 from kvorum.net.migration import MigrationConnections
+from kvorum.net.peer_listener import PeerListener
 from kvorum.net.reactor import Reactor
 from kvorum.net.upstream import UpstreamConnections
 from kvorum.observe.counters import watch_counters
@@ -36,6 +37,7 @@ from kvorum.observe.statistics import Statistics
 from kvorum.pubsub.mailbox import Mailbox
 from kvorum.pubsub.notifications import Notifications
 from kvorum.pubsub.tracking import Tracking
+from kvorum.replication.raft.members import parse_address
 from kvorum.replication.raft.settings import GroupSettings, Way
 from kvorum.replication.raft.transport import Transport
 from kvorum.server.cron import Cron
@@ -106,6 +108,7 @@ class AsyncServer:
         self.persistence = Persistence(self.context, self.reactor, has_files)
         self.group = self._make_group()
         self.forming: GroupForming | None = None
+        self._peer_listener: PeerListener | None = None
         self._cron = Cron(self.context, self.reactor, self.persistence)
         self._follow_configuration()
 
@@ -139,7 +142,15 @@ class AsyncServer:
         )
         transport.on_publish = group.published
         self.context.peer_door = transport
+        self._listen_for_members(transport)
         return transport
+
+    def _listen_for_members(self, transport: Transport) -> None:
+        """``raft-bind``: a port to which members come and nobody else."""
+        if self.config.raft_bind:
+            host, port = parse_address(self.config.raft_bind)
+            self._peer_listener = PeerListener(transport, open_tcp([host], port, self.config.tcp_backlog))
+            self._peer_listener.start()
 
     def _compose(self) -> ServerContext:
         """Make the parts and hand them to each other."""
@@ -402,6 +413,8 @@ class AsyncServer:
         self._closed = True
         self._cron.stop()
         self.context.blocking.close()
+        if self._peer_listener is not None:
+            self._peer_listener.close()
         if self.group is not None:
             self.context.effects.commit()
             if self.forming is not None:
