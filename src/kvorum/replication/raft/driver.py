@@ -135,6 +135,7 @@ class RaftDriver:
         self._waiting: deque[tuple[int, Sequence[Message]]] = deque()
         self._unapplied: deque[Message] = deque()
         self._unwritten: deque[Message] = deque()  # while a snapshot is being installed or an increment ends
+        self._installing: Message | None = None  # bears the snapshot that is being installed
         self.writing_paused = False
         self._paused_tick = 0  # when a compaction has asked for that
         self._driving = False
@@ -346,6 +347,7 @@ class RaftDriver:
         if self.commit_point.give_up():
             self.machine.refused(OUTCOME_OPEN)
         self.writing_paused = self.building = True
+        self._installing = message
         self._unwritten.append(message)
         self.machine.install(snapshot)
 
@@ -420,6 +422,8 @@ class RaftDriver:
 
     def rebuild_machine(self) -> None:
         """The state machine is not what the log says."""
+        if self._installing is not None:
+            return  # a snapshot takes the place of everything in any case
         self.executed = self.applied
         self.building = True
         self.machine.rebuild()
@@ -439,7 +443,8 @@ class RaftDriver:
         self.writing_paused = False
         unwritten, self._unwritten = self._unwritten, deque()
         for message in unwritten:
-            if message.snapshot is not None:
+            if message is self._installing:
+                self._installing = None
                 self._save(message)
                 self._waiting.append((0, message.responses))
             elif self.writing_paused:
