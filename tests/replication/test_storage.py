@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kvorum.journal.bodies import MalformedBodyError, body_lines
 from kvorum.journal.disk import DiskError
+from kvorum.journal.entries import ENTRY, EntryReader
 from kvorum.journal.journal import Journal
 from kvorum.journal.manifest import Manifest
 from kvorum.journal.offsets import MARK_BYTES, EntryOffsets, UnknownEntryError
@@ -149,6 +150,32 @@ def test_a_commit_index_alone_costs_no_fsync_and_spares_the_last_promise() -> No
     assert now[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES] == promised[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES]
     with pytest.raises(AssertionError, match="promise"):
         file.save(HardState(4, 9, 6), sync=False)
+
+
+def test_two_promises_never_stand_in_the_same_slot() -> None:
+    disk = FakeDisk()
+    file = HardStateFile.create(disk, "/data", 7)
+    for term in range(1, 5):
+        before = disk.files[f"/data/{FILE_NAME}"]
+        file.save(HardState(term, 9, 1), sync=True)
+        now = disk.files[f"/data/{FILE_NAME}"]
+        changed = [
+            slot
+            for slot in range(2)
+            if before[slot * SLOT_BYTES :][:SLOT_BYTES] != now[slot * SLOT_BYTES :][:SLOT_BYTES]
+        ]
+        assert changed == [term % 2]
+
+
+def test_what_a_start_finds_of_a_killed_process_is_safe_before_anybody_relies_on_it() -> None:
+    disk = FakeDisk()
+    file = HardStateFile.create(disk, "/data", 7)
+    file.save(HardState(3, 9, 1), sync=True)
+    file.save(HardState(3, 9, 5), sync=False)
+    again = HardStateFile.open(disk, "/data")
+    assert again is not None
+    last = [state for state in disk.crash_states() if state.after == len(disk.operations)]
+    assert {opened(state.files[f"/data/{FILE_NAME}"]).state for state in last} == {HardState(3, 9, 5)}
 
 
 def saved_votes() -> bytes:
@@ -366,6 +393,68 @@ def test_what_a_leader_overrules_is_cut_off_across_files(node: Node) -> None:
     assert (recovery.index, recovery.term) == (25, 2)
     node.storage.append(batches(26, 27, 3))
     assert node.log == wanted + batches(26, 27, 3)
+
+
+def test_what_is_read_after_a_truncation_is_not_where_it_was_before() -> None:
+    node = Node(cache_bytes=0)
+    node.storage.append(batches(1, 20, 1))
+    assert node.storage.entries(1, 9, EVERYTHING) == batches(1, 8, 1)
+    new = batches(4, 20, 2, size=200)
+    node.storage.append(new)
+    assert node.storage.entries(9, 21, EVERYTHING) == new[5:]
+    node.journal.close()
+
+
+def as_redis_reads(text: bytes) -> list[tuple[int, list[bytes]]]:
+    """Commands and the database that each is executed in, by who takes lines that begin with # for comments."""
+    found = []
+    database, at = 0, 0
+    while at < len(text):
+        end = text.index(b"\r\n", at)
+        count, at, line = 0, end + 2, text[at:end]
+        if line.startswith(b"*"):
+            count = int(line[1:])
+        words = []
+        for _ in range(count):
+            end = text.index(b"\r\n", at)
+            length, at = int(text[at + 1 : end]), end + 2
+            words.append(text[at : at + length])
+            at += length + 2
+        if words[:1] == [b"SELECT"]:
+            database = int(words[1])
+        elif words:
+            found.append((database, words))
+    return found
+
+
+def test_redis_executes_every_command_in_the_right_database(node: Node) -> None:
+    select = b"*2\r\n$6\r\nSELECT\r\n$1\r\n5\r\n"
+    node.storage.append([
+        Entry(1, 1), Entry(1, 2, encode(1, 3, INCR)), Entry(1, 3), Entry(1, 4, encode(1, 3, INCR + select + INCR)),
+        Entry(1, 5), Entry(1, 6, encode(1, 3, INCR)), Entry(1, 7, b"x", EntryType.CONF_CHANGE),
+        Entry(1, 8, encode(1, 3, INCR)), Entry(1, 9, encode(1, 4, INCR)), Entry(1, 10, encode(1, 4, INCR)),
+    ])  # fmt: skip
+    node.storage.append([Entry(2, 10, encode(1, 4, INCR)), Entry(2, 11, encode(1, 0, INCR))])
+    node.journal.rotate()
+    node.storage.append([Entry(2, 12, encode(1, 0, INCR))])
+    databases = [
+        [database for database, _ in as_redis_reads(node.disk.files[path])] for path in node.journal.offsets.files
+    ]
+    assert databases == [[3, 3, 5, 3, 3, 4, 4, 0], [0]]
+    selects = [node.disk.files[path].count(b"SELECT") for path in node.journal.offsets.files]
+    assert selects == [8, 1], "only where the file is in another database, or may be"
+
+
+def test_the_file_says_how_far_it_is_safe_also_after_a_truncation(node: Node) -> None:
+    node.storage.append(batches(1, 20, 1, size=400))
+    node.storage.append(batches(5, 6, 2))
+    node.journal.flusher.wait(node.journal.written)
+    node.storage.append(batches(7, 8, 2))
+    reader = EntryReader(node.disk.files[node.journal.file.path], "f")
+    while reader.next() == ENTRY:
+        pass
+    assert reader.damage is None
+    assert reader.durable_index == 6
 
 
 def test_the_first_entry_can_be_overruled(node: Node) -> None:
