@@ -94,6 +94,7 @@ class AsyncServer:
         self._log = log if log is not None else open_logger(config, self._clock)
         self._owns_log = log is None
         self._closed = False
+        self._handing_over = False
         self.exit_status = 0
         self._stopping: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -397,9 +398,21 @@ class AsyncServer:
     def request_shutdown(self, status: int = 0) -> None:
         """Ask the server to stop; who runs it waits for ``stopped``. ``status``: of the process, if it is one."""
         self.exit_status = max(self.exit_status, status)
+        if status == 0 and self._hands_over():
+            return
         self.persistence.ending = True
         if self._stopping is not None:
             self._stopping.set()
+
+    def _hands_over(self) -> bool:
+        """Whether the end waits until another member leads, which takes no longer than an election timeout: so a planned end
+        costs clients less than an election."""
+        group = self.group
+        if self._handing_over or group is None or not group.serving or group.sole:
+            return False
+        self._handing_over = True
+        group.transfer(0, lambda error: self.request_shutdown())
+        return True
 
     async def stopped(self) -> None:
         """Wait until somebody asks the server to stop."""
