@@ -71,6 +71,8 @@ class Invariants:
         elif message.type is MessageType.APPEND_RESPONSE:
             driver = node.driver
             assert driver is not None
+            if message.term < driver.term:
+                return  # it was true when it was promised; since then a later leader may have cut that off
             journal = driver.storage.journal
             self._need(
                 message.index <= max(journal.durable_index, driver.storage.snapshot().index),

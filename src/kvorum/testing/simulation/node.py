@@ -212,7 +212,7 @@ class SimulatedNode:
 
     # Its lives
 
-    def start(self, **options: object) -> None:
+    def start(self) -> None:
         """Switch it on: the log is read in steps, like everything else."""
         assert self.server is None
         self.life += 1
@@ -220,7 +220,7 @@ class SimulatedNode:
         self.loop = self.disk.loop = NodeLoop(self.scheduler, self.name)
         randomness = random.Random(self.scheduler.random.getrandbits(64))
         self.log = NodeLog()
-        settings: Any = {**self.options, **options}
+        settings: Any = self.options
         log: Any = self.log
         server = self.server = AsyncServer(clock=self.clock, randomness=randomness, log=log, **settings)
         context = server.context

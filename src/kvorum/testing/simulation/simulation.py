@@ -381,7 +381,8 @@ class Simulation:
     def _begin_anew(self, node: SimulatedNode) -> None:
         node.crash(power=False)
         node.wipe()
-        node.start(raft_bootstrap=False, raft_join=["node0:1"])
+        node.options |= {"raft_bootstrap": False, "raft_join": ["node0:1"]}
+        node.start()
         self._leaving = None
 
     def compact(self, node: SimulatedNode) -> None:
