@@ -6,7 +6,7 @@ VENV := .venv/bin
 DEVELOP := $(PYTHON) tools/develop.py
 
 .DEFAULT_GOAL := help
-.PHONY: build run test lint format bench judges crash fuzz clean distclean help python
+.PHONY: build run test lint format bench judges crash sim fuzz clean distclean help python
 .PHONY: cluster-up cluster-down rejoin failover chaos
 
 build: python  ## compile everything and install kvorum into .venv
@@ -59,6 +59,10 @@ failover: python  ## kill the leader of a group and show what happens; KILLS=5, 
 chaos: python  ## kill, pause and cut off servers under load and judge what clients saw; SECONDS=1800, SEED=7
 	@$(DEVELOP) build
 	@$(VENV)/python -m kvorum.testing.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+sim: python  ## simulate whole groups in which everything goes wrong; SEEDS=1-5000, ARGS="--story" or "--mutation NAME"
+	@$(DEVELOP) dev
+	@$(VENV)/python -m kvorum.testing.simulation $(or $(SEEDS),1-300) $(ARGS)
 
 fuzz: python  ## feed random input to the parsers; FUZZ_SECONDS=600 for each instead of 60
 	@$(DEVELOP) fuzz
