@@ -307,16 +307,19 @@ RAFT.help(since="7.0.0")
     summary="Lets another member of the group lead; what was begun is finished first.",
 )
 def failover(call: Call, args: list[bytes]) -> Status:
+    """Errors come in Redis' order."""
     if len(args) == 1 and args[0].lower() == b"abort":
         raise CommandError(
             errors.NO_FAILOVER
         )  # one either succeeds within an election timeout or is given up by itself
-    host, port = failover_target(args)
+    host, port, complete = failover_target(args)
     group = call.server.group
     if group is not None and group.group_id and not group.serving:
         raise CommandError(errors.FAILOVER_OF_REPLICA)
     if group is None or group.reachable_replicas() == 0:
         raise CommandError(errors.FAILOVER_WITHOUT_REPLICAS)
+    if not complete:
+        raise CommandError(errors.FAILOVER_FORCED)
     target = 0
     if host:
         target = replica_at(group, host, port)
@@ -327,8 +330,8 @@ def failover(call: Call, args: list[bytes]) -> Status:
     return OK
 
 
-def failover_target(args: Sequence[bytes]) -> tuple[bytes, int]:
-    """Host and port of the new leader, empty if it is not said; errors come in Redis' order."""
+def failover_target(args: Sequence[bytes]) -> tuple[bytes, int, bool]:
+    """Host and port of the new leader, empty if it is not said; and whether FORCE has what it needs."""
     host, port, timeout_ms, force = b"", 0, 0, False
     left = list(args)
     while left:
@@ -343,9 +346,7 @@ def failover_target(args: Sequence[bytes]) -> tuple[bytes, int]:
             force = True
         else:
             raise CommandError(errors.SYNTAX)
-    if force and not (timeout_ms and host):
-        raise CommandError(errors.FAILOVER_FORCED)
-    return host, port
+    return host, port, not force or bool(timeout_ms and host)
 
 
 def replica_at(group: GroupView, host: bytes, port: int) -> int:
