@@ -447,6 +447,8 @@ def test_redis_executes_every_command_in_the_right_database(node: Node) -> None:
 
 def test_the_file_says_how_far_it_is_safe_also_after_a_truncation(node: Node) -> None:
     node.storage.append(batches(1, 20, 1, size=400))
+    node.journal.flusher.wait(node.journal.written)
+    node.storage.append(batches(21, 21, 1))
     node.storage.append(batches(5, 6, 2))
     node.journal.flusher.wait(node.journal.written)
     node.storage.append(batches(7, 8, 2))
