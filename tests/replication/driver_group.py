@@ -91,6 +91,7 @@ class Member:
         self.told: list[bytes] = []
         self.failure: BaseException | None = None
         self.rebuilt = 0
+        self.commits = b""  # what is executed by a client just before the driver asks for it
         self.open_round = 1
         self.reading = False
         storage = Storage()
@@ -153,7 +154,10 @@ class Member:
         self.driver.commit_point.forget()
 
     def commit(self) -> None:
-        pass
+        if self.commits:
+            data, self.commits = self.commits, b""
+            self.data.append(data)
+            self.driver.write(data, sum(map(len, self.data)))
 
     def progressed(self) -> None:
         pass
@@ -199,6 +203,8 @@ class Group:
     def __init__(self, size: int) -> None:
         self.network: deque[tuple[int, Message]] = deque()
         self.cut: set[int] = set()
+        self.paused: set[int] = set()  # for these no time passes
+        self.lost: list[Message] = []  # what was cut off
         self._soon: deque[Callable[[], object]] = deque()
         voters = tuple(range(1, size + 1))
         self.members = [Member(self, id, voters) for id in voters]
@@ -213,13 +219,16 @@ class Group:
                 self._soon.popleft()()
             if self.network:
                 from_, message = self.network.popleft()
-                if not self.cut & {from_, message.to}:
+                if self.cut & {from_, message.to}:
+                    self.lost.append(message)
+                else:
                     self.members[message.to - 1].driver.receive(message)
 
     def tick(self, count: int = 1) -> None:
         for _ in range(count):
             for member in self.members:
-                member.driver.tick()
+                if member.id not in self.paused:
+                    member.driver.tick()
             self.settle()
 
     def elect(self) -> Member:

@@ -76,6 +76,26 @@ def test_an_overruled_write_is_undone_and_its_client_told_so() -> None:
     assert [member.data for member in group.members] == [[b"but this"]] * 3
 
 
+def test_a_write_that_is_overruled_before_it_is_written_is_undone_too() -> None:
+    """The leader was paused; when it goes on it executes what its clients have sent, and then hears of the new leader."""
+    group = Group(3)
+    old = lone_leader(group)
+    group.paused = {old.id}
+    new = group.elect()
+    new.execute(b"but this")
+    new.execute(b"and this")
+    group.settle()
+    late = next(one for one in group.lost if one.to == old.id and one.type is MessageType.APPEND and one.entries)
+    assert old.driver.serving
+    old.commits = b"nobody hears this"
+    old.driver.receive(late)
+    group.cut, group.paused = set(), set()
+    group.tick(3)
+    assert old.told == [NOT_APPLIED]
+    assert old.rebuilt == 1
+    assert [member.data for member in group.members] == [[b"but this", b"and this"]] * 3
+
+
 def test_a_write_that_outlives_its_leader_is_acknowledged() -> None:
     group = Group(3)
     leader = group.elect()

@@ -91,7 +91,7 @@ class CommitPoint:
         proposals = self._proposals
         moved = False
         while proposals and proposals[0].index <= index:
-            if proposals[0].index == index and proposals[0].term != term:
+            if proposals[0].index < index or proposals[0].term != term:
                 break  # overruled; ``overrule`` deals with it
             proposal = proposals.popleft()
             self.safe = proposal.position

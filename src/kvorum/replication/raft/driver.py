@@ -113,6 +113,7 @@ class RaftDriver:
         self.machine = machine
         self.applied = applied
         self.executed = applied  # up to this entry the state machine holds everything, committed or not
+        self._executed_term = 0  # of the last entry that was executed, and not applied yet
         self.sole = False
         self.serving = False
         self.building = False  # the state machine is being built anew: what is committed waits
@@ -239,7 +240,7 @@ class RaftDriver:
             self.commit_point.propose(self.executed, NO_TERM, position, 0)
             self._overrule(self.executed)
             return
-        self.executed = entry.index
+        self.executed, self._executed_term = entry.index, entry.term
         self.commit_point.propose(entry.index, entry.term, position, self.take_round())
 
     def flush(self) -> None:
@@ -318,7 +319,7 @@ class RaftDriver:
             return
         if message.entries:
             first = message.entries[0].index
-            if first <= storage.last_index():
+            if first <= storage.last_index() or self._has_lost(first):
                 self._overrule(first)
             storage.append(message.entries)
         self._save(message)
@@ -410,6 +411,12 @@ class RaftDriver:
         self.applied = entry.index
         self.executed = max(self.executed, entry.index)
         return self.commit_point.reach(entry.index, entry.term)
+
+    def _has_lost(self, first: int) -> bool:
+        """Whether entries from ``first`` on replace what was executed here and never came as far as the disk."""
+        if self.executed <= self.applied or first > self.executed:
+            return False
+        return not self.node.raft.log.match_term(self.executed, self._executed_term)
 
     def _overrule(self, first: int) -> None:
         """Entries from ``first`` on are replaced."""
