@@ -115,8 +115,8 @@ class Persistence:
         except (RecoveryError, DirectoryError, DiskError, HardStateError) as error:
             raise StartupError(str(error)) from error
         finally:
-            if self.journal is None:
-                self._release()
+            if self.journal is None and not (self.group is not None and self.group.opened):
+                self._release()  # a server that waits for its group keeps the directory
             self.context.keyspace.expiry_mode = EXPIRY_DELETE
             if not self.ending:
                 pipeline.gates &= ~LOADING
@@ -254,6 +254,8 @@ class Persistence:
         it said before."""
         if config.appendonly == (self.journal is not None):
             return
+        if self.group is not None:
+            raise ValueRefusedError("a member of a group keeps its log on disk")
         if not config.appendonly:
             self.context.effects.commit()
             self._end()
