@@ -276,18 +276,14 @@ REWRITE_BEFORE_SAVE = (
 NO_APPEND_ONLY_FILE = b"ERR the append-only file is off; start with --appendonly yes"
 
 # A group and its leader
+BEHIND = b"TRYAGAIN too much waits for a quorum of the group; nothing was done"
 FEW_REPLICAS = b"NOREPLICAS Not enough good replicas to write."
 READ_ONLY_REPLICA = b"READONLY You can't write against a read only replica."
 NO_LEADER = b"CLUSTERDOWN no leader is known at the moment; nothing was done"
 NO_GROUP_YET = b"ERR this server waits for a group and belongs to none yet"
 ALREADY_IN_GROUP = b"ERR this server belongs to a group already"
-ANOTHER_GROUP = b"ERR this server belongs to another group, or to none yet"
 NO_SUCH_MEMBER = b"ERR the group has no such member; see RAFT INFO"
 LEARNERS_DO_NOT_LEAD = b"ERR a learner cannot lead; it votes once it has caught up"
-MEMBER_WITHOUT_MEMORY = (
-    b"ERR this id votes in the group already, and who asks has no memory of it: its directory was copied or put back; remove "
-    b"the member, and start the server in an empty directory"
-)
 NO_FAILOVER = b"ERR No failover in progress."
 FAILOVER_TIMEOUT = b"ERR FAILOVER timeout must be greater than 0"
 FAILOVER_FORCED = b"ERR FAILOVER with force option requires both a timeout and target HOST and IP."

@@ -19,7 +19,7 @@ from kvorum.journal.rdb.file_reader import FileReader
 from kvorum.journal.recovery import STEP_BYTES, Recovery
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE
 from kvorum.replication.raft.entry_data import body_lines, decode, encode
-from kvorum.session.pipeline import LOADING, NOT_SERVING
+from kvorum.session.pipeline import BEHIND, LOADING, NOT_SERVING
 from kvorum.session.trust import request
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ class GroupMachine:
             self._send_messages()
             return
         driver.write(encode(self.context.clock.wall_ms(), database, batch[start:]), position)
+        if driver.commit_point.pending_bytes > self.context.config.raft_uncommitted_limit:
+            self.context.pipeline.gates |= BEHIND
         if not self.context.outbox.holding:
             self._group.drive_soon()  # with acks leader nobody waits, and nobody asks
 
@@ -146,6 +148,7 @@ class GroupMachine:
             pipeline.not_before(self.last_time_ms)
         else:
             pipeline.gates |= NOT_SERVING
+            pipeline.gates &= ~BEHIND
         self._renew_gates()
         self._group.changed()
 
@@ -174,6 +177,11 @@ class GroupMachine:
     # Waiting replies
 
     def released(self) -> None:
+        pipeline = self.context.pipeline
+        if pipeline.gates & BEHIND:
+            limit_bytes = self.context.config.raft_uncommitted_limit
+            if self.driver.commit_point.pending_bytes <= limit_bytes // 2:
+                pipeline.gates &= ~BEHIND
         if self._messages:
             self._send_messages()
         self._reactor.log_is_safe()

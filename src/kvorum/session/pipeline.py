@@ -50,6 +50,7 @@ DISK_FAILED = 16  # the journal cannot be written
 SNAPSHOT_FAILED = 32  # save points do not work, and writes are to stop then
 NOT_SERVING = 64  # a member of a group that does not lead it, or not yet: see ``role``
 FEW_REPLICAS = 128  # fewer than min-replicas-to-write
+BEHIND = 256  # more than raft-uncommitted-limit waits for a quorum
 
 HTTP_WORDS = frozenset([b"post", b"host:"])
 
@@ -328,6 +329,8 @@ class Pipeline:
             return self.refuse(session, command, refusal)
         if self.gates & FEW_REPLICAS and flags & WRITES:
             return self.refuse(session, command, errors.FEW_REPLICAS)
+        if self.gates & BEHIND and flags & WRITES:
+            return self.refuse(session, command, errors.BEHIND)
         if gates & SUBSCRIBED and session.listening and command.name not in FOR_SUBSCRIBERS:
             return self.refuse(session, command, errors.not_for_subscribers(command.name))
         if self.gates & LOADING and not command.flags & WHILE_LOADING:
