@@ -167,6 +167,22 @@ def test_servers_join_at_any_member(servers: Servers) -> None:
     assert servers.info("c")["role"] == "follower"
 
 
+def test_members_may_have_a_port_of_their_own(servers: Servers) -> None:
+    binds = {name: ["--raft-bind", servers.address(f"{name} for members")] for name in "abc"}
+    servers.bootstrap("a", *binds["a"]).set("key", "value")
+    for name in "bc":
+        servers.start(name, "--raft-join", binds["a"][1], *binds[name])
+    servers.wait_voters("c", 3)
+    assert {member["peer_address"] for member in servers.info("c")["members"]} == {bind for _, bind in binds.values()}
+    assert {member["client_address"] for member in servers.info("c")["members"]} == {
+        servers.address(name) for name in "abc"
+    }
+    client = redis.Redis.from_url(f"redis://{binds['a'][1]}", protocol=2)
+    with pytest.raises(redis.RedisError):
+        client.get("key")
+    client.close()
+
+
 def test_a_server_founds_its_group_once(servers: Servers) -> None:
     servers.bootstrap("a")
     group = servers.info("a")["group"]

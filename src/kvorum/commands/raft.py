@@ -17,7 +17,7 @@ from kvorum.commands.spec import Block, Category, Flag, Group, Integer, String, 
 from kvorum.errors import CommandError
 from kvorum.observe.replication import node_role
 from kvorum.replication.raft.handshake import is_loopback
-from kvorum.replication.raft.joining import NOBODY, NOT_LEADER, JoiningError
+from kvorum.replication.raft.joining import JoiningError, NotTheLeaderError, error_reply, let_in
 from kvorum.replication.raft.members import Member, MembersError, parse_address
 from kvorum.resp.types import OK, WRITTEN, Pairs, Status
 
@@ -48,12 +48,9 @@ def leading(call: Call) -> GroupView:
         raise CommandError(errors.NO_GROUP_YET)
     if not group.serving:
         leader = group.leader
-        raise CommandError(not_leader("" if leader is None or group.is_leader else leader.client_address))
+        address = "" if leader is None or group.is_leader else leader.client_address
+        raise CommandError(error_reply(NotTheLeaderError(address)))
     return group
-
-
-def not_leader(address: str) -> bytes:
-    return NOT_LEADER + b" " + (address.encode() or NOBODY)
 
 
 class Change:
@@ -121,7 +118,7 @@ def raft_state(call: Call, args: list[bytes]) -> list[bytes]:
     try:
         return group_of(call).door.state(call.session.id, args, trusted)
     except JoiningError as error:
-        raise CommandError(b"ERR " + str(error).encode()) from None
+        raise CommandError(error_reply(error)) from None
 
 
 @RAFT.command(
@@ -145,23 +142,9 @@ def raft_state(call: Call, args: list[bytes]) -> list[bytes]:
 def raft_join(call: Call, args: list[bytes]) -> object:
     group = group_of(call)
     try:
-        group_id, member = group.door.candidate(call.session.id, args)
+        return carried_out(call, lambda done: let_in(group, call.session.id, args, done))
     except JoiningError as error:
-        raise CommandError(b"ERR " + str(error).encode()) from None
-    if not group.group_id or group.group_id != group_id:
-        raise CommandError(errors.ANOTHER_GROUP)
-    if not group.serving:
-        leader = group.leader
-        raise CommandError(not_leader("" if leader is None or group.is_leader else leader.peer_address))
-    known = group.members.get(member.raft_id)
-    if known is not None and not group.members.is_learner(member.raft_id):
-        raise CommandError(errors.MEMBER_WITHOUT_MEMORY)
-    if known == member:
-        return OK
-    conflict = group.members.conflict(member)
-    if conflict is not None:
-        raise CommandError(b"ERR " + conflict.encode())
-    return carried_out(call, lambda done: group.add(member, done))
+        raise CommandError(error_reply(error)) from None
 
 
 # For operators

@@ -1,4 +1,5 @@
-"""A port for members only (``raft-bind``): it speaks the handshake between members and nothing else.
+"""A port for members only (``raft-bind``): it speaks the handshake between members, and with servers that want to be members,
+and nothing else.
 
 What is connected here is no client: it has ``PATIENCE_S`` and ``MAX_REQUEST_BYTES`` to prove that it is a member, and becomes a
 connection of the transport. At most ``MAX_CONVERSATIONS`` are going on; who comes then waits in the backlog.
@@ -13,11 +14,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from kvorum.replication.raft.handshake import HandshakeError, Peer, is_loopback
+from kvorum.replication.raft.joining import JoiningError, error_reply, let_in
 from kvorum.resp.parser import Parser, Status
+from kvorum.resp.types import OK
 from kvorum.resp.writer import Writer
 
 if TYPE_CHECKING:
     from kvorum.commands.raft_peer import PeerDoor
+    from kvorum.session.group import GroupView
 
 PATIENCE_S: Final = 5.0
 MAX_REQUEST_BYTES: Final = 4096
@@ -27,12 +31,13 @@ LISTENER_IDS: Final = 1 << 62  # connections of clients have smaller numbers
 
 
 class PeerListener:
-    """Members connect to these listening sockets, until ``close``."""
+    """Members connect to these listening sockets, until ``close``. ``group``: into which others may be let in."""
 
-    def __init__(self, door: PeerDoor, sockets: Sequence[socket.socket]) -> None:
+    def __init__(self, door: PeerDoor, sockets: Sequence[socket.socket], group: GroupView | None = None) -> None:
         self._door = door
+        self._group = group
         self._sockets = list(sockets)
-        self._numbers = itertools.count(LISTENER_IDS)
+        self.numbers = itertools.count(LISTENER_IDS)
         self._conversations: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop
 
@@ -73,7 +78,7 @@ class PeerListener:
     async def _converse(self, connection: socket.socket, address: Sequence[object]) -> None:
         host, port = address[:2]
         shown = f"[{host}]:{port}" if connection.family == socket.AF_INET6 else f"{host}:{port}"
-        talk = Conversation(self._door, next(self._numbers), shown, is_loopback(shown.encode()))
+        talk = Conversation(self._door, next(self.numbers), shown, is_loopback(shown.encode()), self._group)
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while not talk.ended:
@@ -81,6 +86,8 @@ class PeerListener:
                     if not data:
                         break
                     answer = talk.receive(data)
+                    if talk.asked_in:
+                        answer += await self._let_in(talk)
                     if answer:
                         await self._loop.sock_sendall(connection, answer)
         except (OSError, TimeoutError):
@@ -90,6 +97,27 @@ class PeerListener:
                 connection.close()
         if talk.peer is not None:
             self._door.adopt(connection, talk.unread, talk.peer)
+
+    async def _let_in(self, talk: Conversation) -> bytes:
+        """The answer to a server that asks to be let into the group, once that is done."""
+        assert self._group is not None
+        words, talk.asked_in = talk.asked_in, []
+        outcome: asyncio.Future[str | None] = self._loop.create_future()
+
+        def done(error: str | None) -> None:
+            if not outcome.done():
+                outcome.set_result(error)
+
+        reply = Writer(2)
+        try:
+            let_in(self._group, talk.number, words, done)
+            error = await outcome
+            if error is not None:
+                raise JoiningError(error)
+            reply.value(OK)
+        except JoiningError as error:
+            reply.error(error_reply(error))
+        return reply.take()
 
     def close(self) -> None:
         """Accept nobody any more, and drop who has not proved anything yet."""
@@ -104,12 +132,16 @@ class PeerListener:
 class Conversation:
     """One side's words until it has proved who it is (``peer``), or has done something else (``ended`` without a peer)."""
 
-    def __init__(self, door: PeerDoor, number: int, address: str, trusted: bool) -> None:
+    def __init__(
+        self, door: PeerDoor, number: int, address: str, trusted: bool, group: GroupView | None = None
+    ) -> None:
+        self.number = number
+        self.asked_in: list[bytes] = []  # the words of RAFT JOIN, which takes a while
+        self._group = group
         self.ended = False
         self.peer: Peer | None = None
         self.unread = b""
         self._door = door
-        self._number = number
         self._address = address
         self._trusted = trusted
         self._parser = Parser()
@@ -119,7 +151,7 @@ class Conversation:
         """What to answer."""
         self._parser.feed(data)
         reply = Writer(2)
-        while not self.ended:
+        while not self.ended and not self.asked_in:
             status = self._parser.next()
             if status == Status.REQUEST:
                 self._execute(self._parser.args(), reply)
@@ -133,14 +165,18 @@ class Conversation:
         name = b" ".join(words[:2]).upper()
         try:
             if name == b"RAFT HELLO":
-                reply.value(list(self._door.hello(self._number, words[2:], self._address, self._trusted)))
+                reply.value(list(self._door.hello(self.number, words[2:], self._address, self._trusted)))
             elif name == b"RAFT UPGRADE" and len(words) == 3:
-                self.peer = self._door.upgrade(self._number, words[2], self._address)
+                self.peer = self._door.upgrade(self.number, words[2], self._address)
                 self.unread = self._parser.unread()
                 self.ended = True
+            elif name == b"RAFT STATE" and self._group is not None:
+                reply.value(self._group.door.state(self.number, words[2:], self._trusted))
+            elif name == b"RAFT JOIN" and self._group is not None and len(words) > 2:
+                self.asked_in = words[2:]
             else:
                 self._refuse(MEMBERS_ONLY, reply)
-        except HandshakeError as error:
+        except (HandshakeError, JoiningError) as error:
             self._refuse(str(error), reply)
 
     def _refuse(self, reason: str, reply: Writer) -> None:

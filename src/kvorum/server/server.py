@@ -150,7 +150,7 @@ class AsyncServer:
         """``raft-bind``: a port to which members come and nobody else."""
         if self.config.raft_bind:
             host, port = parse_address(self.config.raft_bind)
-            self._peer_listener = PeerListener(transport, open_tcp([host], port, self.config.tcp_backlog))
+            self._peer_listener = PeerListener(transport, open_tcp([host], port, self.config.tcp_backlog), self.group)
             self._peer_listener.start()
 
     def _compose(self) -> ServerContext:

@@ -25,12 +25,15 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kvorum.errors import CommandError
 from kvorum.replication.raft.members import MAX_ID, MAX_MEMBER_BYTES, Member, MembersError, parse_address
 from kvorum.resp.numbers import parse_integer
 from kvorum.resp.replies import INCOMPLETE, ReplyParser, ReplyProtocolError
+
+if TYPE_CHECKING:
+    from kvorum.session.group import Done, GroupView
 
 VERSION: Final = b"1"
 NONCE_BYTES: Final = 16
@@ -203,6 +206,37 @@ class Door:
     def forget(self, connection: int) -> None:
         """The connection is closed."""
         self._open.pop(connection, None)
+
+
+def let_in(group: GroupView, connection: int, words: Sequence[bytes], done: Done) -> None:
+    """What the words behind RAFT JOIN ask for; ``done`` hears what became of it, perhaps at once. Raises JoiningError,
+    NotTheLeaderError with where the leader is for other members."""
+    group_id, member = group.door.candidate(connection, words)
+    if not group.group_id or group.group_id != group_id:
+        raise JoiningError("this server belongs to another group, or to none yet")
+    if not group.serving:
+        leader = group.leader
+        raise NotTheLeaderError("" if leader is None or group.is_leader else leader.peer_address)
+    known = group.members.get(member.raft_id)
+    if known is not None and not group.members.is_learner(member.raft_id):
+        raise JoiningError(
+            "this id votes in the group already, and who asks has no memory of it: its directory was copied or put back; remove "
+            "the member, and start the server in an empty directory"
+        )
+    conflict = group.members.conflict(member)
+    if conflict is not None:
+        raise JoiningError(conflict)
+    if known == member:
+        done(None)
+    else:
+        group.add(member, done)
+
+
+def error_reply(error: JoiningError) -> bytes:
+    """The error that the other side gets; ``Conversation`` reads it."""
+    if isinstance(error, NotTheLeaderError):
+        return NOT_LEADER + b" " + (error.address.encode() or NOBODY)
+    return b"ERR " + str(error).encode()
 
 
 def _words_of(member: Member) -> list[bytes]:
