@@ -389,12 +389,21 @@ class Journal:
         if self.failed is not None:
             raise self.failed  # what is kept will not become safe before ``retry``
         self.flusher.wait(self.written)
+        if self.broken is None and self.flusher.durable_size < self.size:
+            self._sync_end()
         if self.broken is not None:
             raise self.broken
         old = self.file
         self.file = self._begin_increment()
         self.disk.close(old)
         return self.manifest.increments[-1]
+
+    def _sync_end(self) -> None:
+        """Behind the last entry stands a line that says how far the file was safe, and is not safe itself."""
+        try:
+            self.disk.fdatasync(self.file)
+        except DiskError as error:
+            self._broken = error
 
     def _go_on(self, resume: Resume) -> DiskFile:
         file = self.disk.open_append(resume.path)
