@@ -176,6 +176,7 @@ class SimulatedNode:
         self.server: AsyncServer | None = None
         self.loop: NodeLoop | None = None
         self.life = 0
+        self.segment_bytes = 1 << 30
         self.ready = False  # the log has been read
         self.log = NodeLog()
         self.on_step: Callable[[SimulatedNode], object] = lambda node: None
@@ -233,10 +234,16 @@ class SimulatedNode:
         group.describe = lambda *_: self.member()
         server.reactor.attach(self.loop)  # type: ignore[arg-type]
         server._cron.start(self.loop)  # type: ignore[arg-type]
-        self.loop.after_each = lambda: self.on_step(self)
+        self.loop.after_each = self._after_each
         self._loading = server.persistence.load()
         self.loop.call_soon(self._load)
         self.scheduler.note("start", self.name)
+
+    def _after_each(self) -> None:
+        driver = self.driver
+        if driver is not None:
+            driver.storage.journal.segment_bytes = self.segment_bytes  # less than the option allows
+        self.on_step(self)
 
     def _load(self) -> None:
         assert self._loading is not None

@@ -105,41 +105,47 @@ class NodeLoop:
         self.alive = True
         self.paused = False
         self.after_each: Callable[[], object] = lambda: None
-        self._missed: list[tuple[Event, Callable[..., object], tuple[Any, ...]]] = []
+        self._missed: list[tuple[Event, bool, Callable[..., object], tuple[Any, ...]]] = []
 
     def time(self) -> float:
         """Seconds, as asyncio's loop has them."""
         return self.scheduler.now_ns / SECOND_NS
 
     def call_soon(self, action: Callable[..., object], *arguments: Any) -> Event:
-        return self.after(TURN_NS, action, *arguments)
+        return self._after(TURN_NS, False, action, arguments)
 
     call_soon_threadsafe = call_soon
 
     def call_later(self, delay_s: float, action: Callable[..., object], *arguments: Any) -> Event:
-        return self.after(max(int(delay_s * SECOND_NS), TURN_NS), action, *arguments)
+        return self._after(max(int(delay_s * SECOND_NS), TURN_NS), True, action, arguments)
 
     def after(self, delay_ns: int, action: Callable[..., object], *arguments: Any) -> Event:
+        return self._after(delay_ns, False, action, arguments)
+
+    def _after(self, delay_ns: int, is_timer: bool, action: Callable[..., object], arguments: tuple[Any, ...]) -> Event:
         event = self.scheduler.after(delay_ns, self._run)
-        event.arguments = (event, action, arguments)
+        event.arguments = (event, is_timer, action, arguments)
         return event
 
-    def _run(self, event: Event, action: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    def _run(self, event: Event, is_timer: bool, action: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         if not self.alive or event.is_cancelled:
             return
         if self.paused:
-            self._missed.append((event, action, arguments))
+            self._missed.append((event, is_timer, action, arguments))
             return
         action(*arguments)
         if self.alive:
             self.after_each()
 
     def resume(self) -> None:
-        """Go on with everything that has become due meanwhile, in its order."""
+        """Go on with everything that has become due meanwhile: in its order, or, as asyncio does it, what has arrived first, and
+        then what the clock says."""
         self.paused = False
         missed, self._missed = self._missed, []
-        for number, (event, action, arguments) in enumerate(missed):
-            self.scheduler.after(TURN_NS + number, self._run, event, action, arguments)
+        if self.scheduler.chance(0.5):
+            missed.sort(key=lambda one: one[1])
+        for number, arguments in enumerate(missed):
+            self.scheduler.after(TURN_NS + number, self._run, *arguments)
 
     def end(self) -> None:
         """The process is gone."""

@@ -39,7 +39,17 @@ class Plan:
     trouble_ns: int = 12 * SECOND_NS
     rest_ns: int = 40 * MILLISECOND_NS
     between_ns: int = 350 * MILLISECOND_NS
+    segment_bytes: int = 1 << 30
     options: dict[str, object] = field(default_factory=dict)
+
+
+def plan_of(seed: int) -> Plan:
+    """Every third seed has leases; every fifth a group of five; every seventh a log in small pieces."""
+    return Plan(
+        nodes=5 if seed % 5 == 0 else 3,
+        segment_bytes=2000 if seed % 7 == 0 else 1 << 30,
+        options={"reads": "lease"} if seed % 3 == 0 else {},
+    )
 
 
 @dataclass(slots=True)
@@ -72,7 +82,7 @@ class Simulation:
 
     def __init__(self, seed: int, plan: Plan | None = None) -> None:
         self.seed = seed
-        self.plan = plan or Plan()
+        self.plan = plan or plan_of(seed)
         self.scheduler = Scheduler(seed)
         self.random = self.scheduler.random
         self.network = Network(self.scheduler)
@@ -92,6 +102,7 @@ class Simulation:
         how: dict[str, object] = {"raft_bootstrap": True} if number == 1 else {"raft_join": ["node1:1"]}
         options = {**self.plan.options, **how, "raft_announce": f"node{number}:1"}
         node = SimulatedNode(f"node{number}", self.scheduler, self.network, self.directory, clock, **options)
+        node.segment_bytes = self.plan.segment_bytes
         node.on_step = self.invariants.check
         node.on_send = self.invariants.sent
         node.on_failure = self._node_fails
