@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -102,11 +101,13 @@ def somebody(group: Group, name: str) -> str:
 def start(group: Group, name: str) -> None:
     """Start a node in the background, and wait until it answers."""
     directory_of(name).mkdir(parents=True, exist_ok=True)
-    with open(FOLDER / f"{name}.log", "ab") as log:
-        process = subprocess.Popen(
-            command(group, name), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=FOLDER
-        )
-    (FOLDER / f"{name}.pid").write_text(str(process.pid), encoding="ascii")
+    words = command(group, name)
+    with open(FOLDER / f"{name}.log", "ab") as log, open(os.devnull, "rb") as nothing:
+        streams = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), 0)]
+        streams += [(os.POSIX_SPAWN_DUP2, log.fileno(), number) for number in (1, 2)]
+        # It goes on when this program has ended, in a session of its own, so that Ctrl-C is not for it.
+        pid = os.posix_spawn(words[0], words, os.environ, file_actions=streams, setsid=True)
+    (FOLDER / f"{name}.pid").write_text(str(pid), encoding="ascii")
 
 
 def wait_answer(group: Group, name: str) -> None:
@@ -129,14 +130,15 @@ def info(port: int) -> dict[str, str]:
         return {}
 
 
-def wait_leader(group: Group) -> None:
-    """Until somebody leads."""
+def wait_well(group: Group) -> None:
+    """Until somebody leads, and all who run vote."""
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
-        if any(info(port).get("role") == "master" for port in group.ports.values()):
+        roles = [info(port).get("node_role") for name, port in group.ports.items() if pid_of(name) is not None]
+        if roles.count("leader") == 1 and set(roles) <= {"leader", "follower"}:
             return
         time.sleep(POLL_S)
-    raise TroubleError(f"nobody leads; the logs are in {FOLDER}")
+    raise TroubleError(f"not all have found each other; the logs are in {FOLDER}")
 
 
 def up(size: int, port: int, options: list[str]) -> None:
@@ -154,7 +156,7 @@ def up(size: int, port: int, options: list[str]) -> None:
         start(group, name)
     for name in started:
         wait_answer(group, name)
-    wait_leader(group)
+    wait_well(group)
     status(group)
 
 
@@ -196,7 +198,7 @@ def rejoin(name: str, port: int | None) -> None:
     group.save()
     start(group, name)
     wait_answer(group, name)
-    wait_leader(group)
+    wait_well(group)
     status(group)
 
 
