@@ -1,6 +1,8 @@
-"""What a leader without its followers does not do: gather more than it may, or decide that keys expire."""
+"""What a leader without its followers does not do: gather more than it may."""
 
 from __future__ import annotations
+
+from contextlib import ExitStack
 
 import pytest
 
@@ -14,10 +16,11 @@ ELECTION_MS = 20_000  # it is to go on as the leader for as long as the test las
 
 
 def test_writes_are_refused_when_too_much_waits_for_a_quorum() -> None:
-    with Cluster(3, "--raft-uncommitted-limit", "1mb", "--raft-election-ms", str(ELECTION_MS)) as cluster:
+    options = ("--raft-uncommitted-limit", "1mb", "--raft-election-ms", str(ELECTION_MS))
+    with Cluster(3, *options) as cluster, ExitStack() as stack:
         leader = cluster.wait_leader()
         followers = [node for node in cluster.nodes if node is not leader]
-        clients = [leader.connect(60.0) for _ in range(30)]
+        clients = [stack.enter_context(leader.connect(60.0)) for _ in range(30)]
         for follower in followers:
             cluster.pause(follower)
         with leader.connect(60.0) as other:
