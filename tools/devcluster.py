@@ -71,10 +71,20 @@ def pid_of(name: str) -> int | None:
     """The process id of a node that runs; None if it does not."""
     try:
         pid = int((FOLDER / f"{name}.pid").read_text(encoding="ascii"))
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        words = command_of(pid)
     except (OSError, ValueError):
         return None
     return pid if str(directory_of(name)).encode() in words else None
+
+
+def command_of(pid: int) -> list[bytes]:
+    """The command line of a process; empty if it has ended. Raises OSError if there is none."""
+    while True:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        if line or state == "Z":
+            return line.split(b"\0")
+        time.sleep(POLL_S)  # it is just being started
 
 
 def command(group: Group, name: str) -> list[str]:
