@@ -224,6 +224,19 @@ class TestFix:
         assert check("--fix", "--yes", tmp_path).exit_code == 0
         assert (log / NAMES[0]).read_bytes() == some(1, 3)
 
+    def test_a_member_of_a_group_does_not_forget_what_it_has_acknowledged(self, tmp_path: Path) -> None:
+        text = bytearray(some(1, 6))
+        text[text.index(b"key:4")] ^= 1
+        log = make(tmp_path, bytes(text))
+        (log / "kvorum-raft").write_bytes(b"votes")
+        result = check("--fix", "--yes", tmp_path)
+        assert result.exit_code == 1
+        assert "remove it from the group, empty its directory, and add it again" in result.stderr
+        assert (log / NAMES[0]).read_bytes() == text
+        (log / NAMES[0]).write_bytes(some(1, 3) + b"#kvorum 1 4 1 17000")
+        assert check("--fix", "--yes", tmp_path).exit_code == 0, "what is torn was never acknowledged"
+        assert (log / NAMES[0]).read_bytes() == some(1, 3)
+
     @pytest.mark.parametrize("cut", [40, 400])
     def test_damage_before_another_file_cannot_be_cut_off(self, cut: int, tmp_path: Path) -> None:
         log = make(tmp_path, some(1, 9)[:-cut], some(10, 12))

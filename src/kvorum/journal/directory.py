@@ -34,6 +34,7 @@ from kvorum.journal.disk import FILE_MODE, Disk, DiskError, RealDisk, append_all
 NODE_FILE = "kvorum-node"
 TEMPORARY_NODE_FILE = "temp-kvorum-node"
 LOCK_FILE = "kvorum-lock"
+VOTES_FILE = "kvorum-raft"  # of a member of a group: see kvorum.replication.raft.hard_state
 _NODE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LINE = re.compile(rb"(kvorum-node ([0-9]{1,9}) ([A-Za-z0-9._-]{1,64})) ([0-9a-f]{8})\n")
 _LONGEST_PID = 20

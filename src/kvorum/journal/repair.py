@@ -1,7 +1,8 @@
 """Cutting a damaged log where it stops making sense: what ``kvorum check --fix`` does, after it has shown what would go.
 
 Only the end of a log can be cut off. Where whole entries of a later file come after the damage, or where the base or the
-manifest is what is damaged, nothing that is cut makes a log of it again, and nothing is touched.
+manifest is what is damaged, nothing that is cut makes a log of it again, and nothing is touched. Nor is the log of a group's
+member, unless its end is torn: the others count on what the member has acknowledged, and it would not know that it is gone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass
 
+from kvorum.journal.directory import VOTES_FILE
 from kvorum.journal.disk import Disk, DiskFile, FileView, append_all
 from kvorum.journal.inspection import FileReport, LogReport, Loss, entries_behind
 
@@ -40,12 +42,28 @@ def plan_cuts(disk: Disk, report: LogReport) -> list[Cut]:
     """What must go so that the rest is whole. CannotRepairError, DiskError."""
     if report.problem is not None:
         raise CannotRepairError(str(report.problem))
+    _refuse_member(disk, report)
     damaged = [at for at, one in enumerate(report.files) if one.problem is not None]
     if not damaged:
         if report.node_problem is not None:
             raise CannotRepairError(str(report.node_problem))
         return []
     return _plan(disk, report.files[damaged[0]], report.files[damaged[0] + 1 :])
+
+
+def _refuse_member(disk: Disk, report: LogReport) -> None:
+    """Raise if the directory is that of a member of a group, and something else than a torn end would be cut off."""
+    for one in report.files:
+        if (
+            one.problem is not None
+            and not one.problem.torn
+            and disk.exists(posixpath.join(report.directory, VOTES_FILE))
+        ):
+            raise CannotRepairError(
+                f"{one.problem.file}, byte {one.problem.offset}: {one.problem.what}; this is the log of a member of a group, "
+                f"and the others count on what it has acknowledged: remove it from the group, empty its directory, and add it "
+                f"again"
+            )
 
 
 def _plan(disk: Disk, first: FileReport, later: list[FileReport]) -> list[Cut]:

@@ -22,10 +22,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kvorum.journal.crc32c import crc32c
+from kvorum.journal.directory import VOTES_FILE
 from kvorum.journal.disk import Disk, DiskFile, append_all
 from kvorum.replication.raft.core.entries import HardState
 
-FILE_NAME: Final = "kvorum-raft"
+FILE_NAME: Final = VOTES_FILE
 TEMPORARY_NAME: Final = "temp-kvorum-raft"
 RECORD_BYTES: Final = 256
 SLOT_BYTES: Final = 2 * RECORD_BYTES
