@@ -216,6 +216,15 @@ def test_a_server_that_has_lost_its_disk_is_refused_until_the_old_one_is_removed
     assert servers.info("c")["id"] != before
 
 
+def test_a_member_whose_log_is_gone_does_not_vote(servers: Servers) -> None:
+    votes = str(servers.directory / "votes")
+    servers.bootstrap("a", "--raft-dir", votes).set("key", "value")
+    servers.stop("a")
+    servers.wipe("a")
+    with pytest.raises(StartError, match="put its log back"):
+        servers.bootstrap("a", "--raft-dir", votes)
+
+
 def test_a_member_that_is_told_to_join_another_group_ends(servers: Servers) -> None:
     servers.bootstrap("a")
     servers.bootstrap("b")

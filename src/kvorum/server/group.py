@@ -290,6 +290,7 @@ class Group:
         assert self.make_transport is not None
         self.transport = self.make_transport(self)
         if self._votes.group_id:
+            self._check_log(directory, recovery)
             self._resume(directory, recovery)
         elif self.context.config.raft_bootstrap:
             self._bootstrap(directory, recovery.manifest, recovery.index, recovery.term)
@@ -297,6 +298,16 @@ class Group:
             raise StartupError(
                 f"{directory}: there are data that belong to no group; start with --raft-bootstrap to found one with them, or "
                 "take another directory (dir) to join one"
+            )
+
+    def _check_log(self, directory: str, recovery: Recovery) -> None:
+        """A member whose log is gone does not know what it has acknowledged, and could elect somebody who lacks that. Raises
+        StartupError."""
+        known = self.votes.state.commit
+        if recovery.manifest is None or recovery.index < known:
+            raise StartupError(
+                f"{directory}: the log ends with entry {recovery.index}, and this member of a group had {known} "
+                f"({self.directory}): put its log back, or remove the member from the group and start it with empty directories"
             )
 
     def note_lines(self, index: int, term: int, lines: list[bytes]) -> None:
