@@ -211,7 +211,7 @@ class Transport:
         if peer is None:
             return
         if message.type is MessageType.SNAPSHOT and self._channel is not None:
-            self._send_snapshot(self._channel, message)
+            self._send_snapshot(self._channel, peer, message)
             return
         if not peer.link.connected or not peer.link.outgoing.add_message(message):
             self._drop(message.to, peer)
@@ -274,8 +274,8 @@ class Transport:
         self._on_sent = on_sent
         self._channel = SnapshotChannel(around, self._around.randomness.getrandbits(62))
 
-    def _send_snapshot(self, channel: SnapshotChannel, message: Message) -> None:
-        view = self._open_snapshot(message)
+    def _send_snapshot(self, channel: SnapshotChannel, peer: _Peer, message: Message) -> None:
+        view = self._open_snapshot(message) if peer.link.connected else None
         if view is None:
             asyncio.get_running_loop().call_soon(self._on_sent, message.to, True)
         else:
