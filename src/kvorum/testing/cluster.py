@@ -76,7 +76,7 @@ class Node:
     @property
     def runs(self) -> bool:
         """Whether it has a process, be it paused."""
-        return self.process is not None and self.process.returncode is None
+        return self.process is not None and self.process.running
 
     @property
     def pid(self) -> int:

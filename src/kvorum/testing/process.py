@@ -81,6 +81,11 @@ class ServerProcess:
         return None if self._process is None else self._process.poll()
 
     @property
+    def running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def output(self) -> str:
         """The last lines that the server printed."""
         return "\n".join(list(self.lines))
