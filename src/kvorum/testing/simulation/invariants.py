@@ -7,7 +7,7 @@
 - *State-machine safety.* All members hold the same entry for committed at an index; and where one of them has applied exactly up
   to an index, its data are the same as those of any other that has.
 - *Reads.* What a leader confirms for readers has everything that was committed when they asked.
-- *Commitment.* A leader commits by counting only what its own term began or is followed by.
+- *Commitment.* A leader commits by counting only what its own term began or is followed by, and what is on the disks of a quorum.
 
 That client histories are linearizable, and nothing acknowledged is lost, is judged at the end from what clients have seen.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvorum.keyspace.table import EXPIRY_IGNORE
 from kvorum.observe.digest import digest_of_everything
-from kvorum.replication.raft.core.entries import NO_LIMIT, Entry
+from kvorum.replication.raft.core.entries import NO_LIMIT, ConfState, Entry
 from kvorum.replication.raft.core.messages import Message, MessageType
 from kvorum.replication.raft.core.ready import Ready
 from kvorum.replication.raft.core.status import Role
@@ -48,6 +48,7 @@ class Invariants:
         self.fingerprints_compared = 0
         self.reads_confirmed = 0
         self.last_committed = 0
+        self._states: dict[tuple[str, int], list[ConfState]] = {}
         self._watched: dict[tuple[str, int], bool] = {}
         self._seen: dict[tuple[str, int], int] = {}  # up to which index a life has been looked at
         self._last: dict[tuple[str, int], tuple[int, int]] = {}
@@ -91,6 +92,7 @@ class Invariants:
         if driver is None or driver.sole:
             return
         self._watch_reads(node)
+        self._note_configuration(node)
         raft = driver.node.raft
         log = raft.log
         self._need(
@@ -178,11 +180,51 @@ class Invariants:
         assert driver is not None
         log = driver.node.raft.log
         place = (node.name, node.life)
+        leads = driver.node.raft.role == Role.LEADER
+        if leads and log.committed > self.last_committed and log.term(log.committed) == driver.term:
+            self._check_quorum(node, log.committed)
         low = max(log.first_index(), self._seen.get(place, 0) + 1)
         if low <= log.committed:
             for entry in log.slice(low, log.committed + 1, NO_LIMIT):
                 self._commit(node, entry)
         self._seen[place] = max(log.committed, self._seen.get(place, 0))
+
+    def _check_quorum(self, node: SimulatedNode, index: int) -> None:
+        """What is committed just now is on the disks of a quorum; who is down gets the benefit of the doubt."""
+        driver = node.driver
+        assert driver is not None
+        missing = [self._missing_quorum(node, index, state) for state in self._states.get((node.name, node.life), [])]
+        self._need(
+            "" in missing,
+            f"{node.name} commits entry {index} of term {driver.term}, which too few have on disk: {missing}",
+        )
+
+    def _missing_quorum(self, node: SimulatedNode, index: int, state: ConfState) -> str:
+        """Empty if a quorum has it; a step may commit by one configuration and then enter another one."""
+        assert node.driver is not None
+        for voters in filter(None, (state.voters, state.voters_outgoing)):
+            having = [voter for voter in voters if self._has(node, voter, index, node.driver.term)]
+            if 2 * len(having) <= len(voters):
+                return f"only {having} of {voters}"
+        return ""
+
+    def _note_configuration(self, node: SimulatedNode) -> None:
+        """The configuration in force, and the one before it."""
+        assert node.driver is not None
+        state = node.driver.node.raft.tracker.conf_state
+        known = self._states.setdefault((node.name, node.life), [])
+        if not known or known[-1] != state:
+            known.append(state)
+            del known[:-2]
+
+    @staticmethod
+    def _has(asking: SimulatedNode, voter: int, index: int, term: int) -> bool:
+        node = asking.directory.nodes.get(voter)
+        if node is None or not node.ready or node.group.raft_id != voter or node.driver is None:
+            return True
+        journal = node.driver.storage.journal
+        covered = index <= node.driver.storage.snapshot().index
+        return covered or (journal.durable_index >= index and journal.offsets.term(index) == term)
 
     def _commit(self, node: SimulatedNode, entry: Entry) -> None:
         known = self.committed.setdefault(entry.index, (entry.term, entry.data))

@@ -18,7 +18,7 @@ from kvorum.testing.simulation.scheduler import MILLISECOND_NS, Scheduler
 Link = tuple[str, str]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Weather:
     """``lose``, ``repeat``, ``late``: the probability for each message; delays in ns. ``late_ns``: so late at most."""
 

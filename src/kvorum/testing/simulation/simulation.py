@@ -25,6 +25,7 @@ SETTLE_NS = 30 * SECOND_NS
 CARE_NS = 100 * MILLISECOND_NS
 MOST_EVENTS = 2_000_000
 CLOCK_ERROR = 0.02  # so much faster or slower a clock may run
+STORM = Weather(lose=0.05, repeat=0.05, late=0.2, late_ns=3 * SECOND_NS)
 CALM, ROUGH = Weather(), Weather(lose=0.05, repeat=0.05, late=0.03, slowest_ns=40 * MILLISECOND_NS)
 KINDS = (b"register", b"counter", b"list")
 
@@ -40,13 +41,18 @@ class Plan:
     rest_ns: int = 40 * MILLISECOND_NS
     between_ns: int = 350 * MILLISECOND_NS
     segment_bytes: int = 1 << 30
+    weather: Weather = CALM
     options: dict[str, object] = field(default_factory=dict)
 
 
 def plan_of(seed: int) -> Plan:
-    """Every third seed has leases; every fifth a group of five; every seventh a log in small pieces."""
+    """Every third seed has leases; every fifth a group of five; every seventh a log in small pieces, every fourth
+    bad weather and troubles all the time."""
+    stormy = seed % 4 == 0
     return Plan(
         nodes=5 if seed % 5 == 0 else 3,
+        weather=STORM if stormy else CALM,
+        between_ns=(150 if stormy else 350) * MILLISECOND_NS,
         segment_bytes=2000 if seed % 7 == 0 else 1 << 30,
         options={"reads": "lease"} if seed % 3 == 0 else {},
     )
@@ -140,6 +146,7 @@ class Simulation:
         return leader is not None and len(leader.group.members.conf_state.voters) == len(self.nodes)
 
     def _trouble(self) -> None:
+        self.network.weather = self.plan.weather
         self._plan_trouble()
         until_ns = self.scheduler.now_ns + self.plan.trouble_ns
         while self.scheduler.now_ns < until_ns:
@@ -354,11 +361,11 @@ class Simulation:
         self._later(3 * SECOND_NS, self.network.heal)
 
     def rough_weather(self, node: SimulatedNode) -> None:
-        self.network.weather = ROUGH
+        self.network.weather = ROUGH if self.plan.weather is CALM else STORM
         self._later(3 * SECOND_NS, self._calm)
 
     def _calm(self) -> None:
-        self.network.weather = CALM
+        self.network.weather = CALM if self.trouble_is_over else self.plan.weather
 
     def slow_disk(self, node: SimulatedNode) -> None:
         disk = node.disk
