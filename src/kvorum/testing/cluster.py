@@ -415,7 +415,7 @@ class Cluster:
     def wait_voters(self, timeout_s: float = LEADER_TIMEOUT_S) -> None:
         """Wait until all servers that run vote, and one of them leads: a new member learns before it votes."""
         deadline = time.monotonic() + timeout_s
-        while not all(role_of(node) in VOTERS for node in self.running):
+        while not all(votes(node, len(self.nodes)) for node in self.running):
             if time.monotonic() > deadline:
                 raise NoLeaderError(f"not all vote after {timeout_s:g} s\n{self.logs()}")
             time.sleep(POLL_S)
@@ -456,12 +456,14 @@ def serves(node: Node) -> bool:
     return True
 
 
-def role_of(node: Node) -> str:
-    """``leader``, ``follower``, ``learner``, ``waiting``; empty if it does not say."""
+def votes(node: Node, size: int) -> bool:
+    """Whether it votes in a group of that size, as far as it knows; one that knows only a part of the others is on its way."""
     try:
-        return node.info().get("node_role", "")
+        told = node.info()
     except (OSError, ReplyError):
-        return ""
+        return False
+    others = [peer for peer in told.get("known_peers", "").split(",") if peer]
+    return told.get("node_role") in VOTERS and len(others) == size - 1
 
 
 def applied_index(node: Node) -> int:
