@@ -37,7 +37,7 @@ def test_only_commands_that_exist_are_listed() -> None:
     result = CliRunner().invoke(program, ["--help"])
     assert result.exit_code == 0
     listed = result.output.split("Commands:\n")[1].strip().splitlines()
-    assert [line.split()[0] for line in listed] == ["check", "restore", "server"]
+    assert [line.split()[0] for line in listed] == ["check", "group", "restore", "server"]
 
 
 def test_node_is_another_word_for_server() -> None:

@@ -13,6 +13,12 @@ from kvorum.testing.redis_server import RedisServer
 Connect = Callable[..., redis.Redis]
 Start = Callable[..., KvorumServer]
 
+# Who this node is, and how it is a member of its group.
+OUR_OWN = {
+    "node-id", "peers", "raft-bootstrap", "raft-join", "standalone", "cluster-secret", "raft-announce", "announce", "raft-bind",
+    "raft-http", "raft-dir", "reads", "raft-heartbeat-ms", "raft-election-ms", "raft-uncommitted-limit",
+}  # fmt: skip
+
 
 def refused(client: redis.Redis, name: str, value: str) -> bool:
     """Whether the server refuses to have this option set to the value that it says it has."""
@@ -24,11 +30,11 @@ def refused(client: redis.Redis, name: str, value: str) -> bool:
 
 
 def test_what_config_get_shows_can_be_set(start_kvorum: Start, redis_server: RedisServer, connect: Connect) -> None:
-    """Only options that redis-server, too, fixes at start refuse even the value that they have; node-id is our own."""
+    """Only options that redis-server, too, fixes at start refuse even the value that they have, and some of our own."""
     ours = connect(start_kvorum("--enable-protected-configs", "yes"))
     theirs = connect(redis_server)
     shown: dict[str, str] = ours.config_get("*")  # type: ignore[assignment]
-    fixed = [name for name, value in shown.items() if name != "node-id" and refused(ours, name, value)]
+    fixed = [name for name, value in shown.items() if name not in OUR_OWN and refused(ours, name, value)]
     known = {name: str(value) for name in fixed for value in theirs.config_get(name).values()}
     assert [name for name in fixed if name not in known or not refused(theirs, name, known[name])] == []
     assert ours.config_get("*") == shown
