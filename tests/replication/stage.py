@@ -158,15 +158,19 @@ class Conversation:
     """A client that looks at nothing but the first line of each reply, and, if asked, the body of bulk strings."""
 
     def __init__(self, node: Node, requests: Sequence[str]) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", node.server.port), REPLY_TIMEOUT_S)
-        self._file = self._socket.makefile("rb")
+        self.socket = socket.create_connection(("127.0.0.1", node.server.port), REPLY_TIMEOUT_S)
+        self._file = self.socket.makefile("rb")
         self.send(*requests)
 
     def send(self, *requests: str) -> None:
-        self._socket.sendall("".join(request + "\r\n" for request in requests).encode())
+        self.socket.sendall("".join(request + "\r\n" for request in requests).encode())
 
     def replies(self, count: int, bodies: bool = False) -> list[bytes]:
         return [self._reply(bodies) for _ in range(count)]
+
+    def everything(self) -> bytes:
+        """What comes until the server closes the connection."""
+        return self._file.read()
 
     def _reply(self, bodies: bool) -> bytes:
         line = self._file.readline().removesuffix(b"\r\n")
@@ -184,7 +188,7 @@ class Conversation:
 
     def __exit__(self, *unused: object) -> None:
         self._file.close()
-        self._socket.close()
+        self.socket.close()
 
 
 def raw_replies(node: Node, *requests: str, count: int | None = None, bodies: bool = False) -> list[bytes]:

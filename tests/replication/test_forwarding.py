@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from kvorum.keyspace.hashing import key_slot
-from tests.replication.stage import ELECTION_MS, REPLY_TIMEOUT_S, Node, Stage, raw_replies, waits_until
+from kvorum.session.trust import Asking
+from tests.replication.stage import ELECTION_MS, REPLY_TIMEOUT_S, SECRET, Node, Stage, raw_replies, waits_until
 
 
 @pytest.fixture
@@ -99,6 +100,12 @@ class TestForwarding:
             expected += [b":%d" % number, b"%dx" % number, b"-ERR unknown", b"-ERR wrong n", b"%d" % number]
         replies = raw_replies(follower, *requests, bodies=True)
         assert [reply[: len(wanted)] for reply, wanted in zip(replies, expected, strict=True)] == expected
+
+    def test_an_error_of_this_member_does_not_overtake_replies_of_the_leader(
+        self, leader: Node, follower: Node
+    ) -> None:
+        replies = raw_replies(follower, "INCR n", "NO SUCH", "INCR n", "INCR", "INCR n")
+        assert [reply[:4] for reply in replies] == [b":1", b"-ERR", b":2", b"-ERR", b":3"]
 
     def test_the_leader_knows_database_protocol_and_name(self, leader: Node, follower: Node) -> None:
         client = follower.client(db=3, protocol=3, client_name="somebody")
@@ -221,6 +228,17 @@ class TestTracking:
 
 
 class TestTrust:
+    def test_who_does_not_lead_refuses_once_and_for_all(self, leader: Node, follower: Node) -> None:
+        """Else a request could be executed before one that was sent earlier, if this member led again in between."""
+        asking = Asking(leader.group, follower.raft_id, SECRET, bytes(16))  # type: ignore[arg-type]  # only a part of it
+        with follower.conversation() as conversation, conversation.socket as connection:
+            connection.sendall(asking.begin())
+            while not asking.done:
+                connection.sendall(asking.receive(connection.recv(4096)))
+            conversation.send('KVORUM AS default 0 2 name ""', "SET key value", "GET key", "SET key value")
+            lines = conversation.everything().split(b"\r\n")
+        assert lines == [b"+OK", b"-NOTLEADER this member does not lead; nothing was done", b""]
+
     def test_a_stranger_may_not_speak_for_anybody(self, leader: Node) -> None:
         assert raw_replies(leader, 'KVORUM AS default 0 2 name ""')[0] == (
             b"-ERR only members of the group may say for whom they speak"
