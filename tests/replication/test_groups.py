@@ -44,6 +44,7 @@ class Servers:
 
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         self.directory = directory
+        self.password: str | None = None  # of the clients
         self._stack = stack
         self._ports = PortsKept(HOST)
         stack.callback(self._ports.close)
@@ -65,7 +66,9 @@ class Servers:
         self._stack.callback(server.stop)
         server.start()
         self._running[name] = server
-        client = self._clients[name] = redis.Redis(host=HOST, port=int(port), decode_responses=True, protocol=2)
+        client = self._clients[name] = redis.Redis(
+            host=HOST, port=int(port), password=self.password, decode_responses=True, protocol=2
+        )
         self._stack.callback(client.close)
         return client
 
@@ -201,6 +204,22 @@ def test_a_server_without_the_secret_stays_outside(servers: Servers) -> None:
         assert servers.info("b")["group"] == ""
         servers.stop("b")
     assert SECRET not in servers.lines("a")
+
+
+def test_members_need_no_password_where_clients_do(servers: Servers) -> None:
+    servers.password = "s3cret"
+    leader = servers.bootstrap("a", "--requirepass", servers.password)
+    follower = servers.join("b", "a", "--requirepass", servers.password)
+    servers.wait_voters("b", 2)
+    assert follower.set("key", "value")
+    assert leader.get("key") == "value"
+    result = CliRunner(env={"KVORUM_PASSWORD": "s3cret"}).invoke(
+        program, ["group", "status", "-m", servers.address("b")]
+    )
+    assert "led by a" in result.output
+    stranger = CliRunner().invoke(program, ["group", "status", "-m", servers.address("b")])
+    assert stranger.exit_code == 1
+    assert "NOAUTH" in stranger.output
 
 
 def test_a_server_that_has_lost_its_disk_is_refused_until_the_old_one_is_removed(servers: Servers) -> None:

@@ -16,7 +16,7 @@ Start = Callable[..., KvorumServer]
 # Who this node is, and how it is a member of its group.
 OUR_OWN = {
     "node-id", "peers", "raft-bootstrap", "raft-join", "standalone", "cluster-secret", "raft-announce", "announce", "raft-bind",
-    "raft-http", "raft-dir", "reads", "raft-heartbeat-ms", "raft-election-ms", "raft-uncommitted-limit",
+    "raft-http", "raft-dir", "reads", "raft-heartbeat-ms", "raft-election-ms",
 }  # fmt: skip
 
 

@@ -688,9 +688,8 @@ class Options:
         500, 50, 60000, "Silence after which the leader counts as lost; up to twice that.", unit="ms", mutable=False
     )
     raft_uncommitted_limit = Memory(
-        64 * MEBI, MEBI, LONG_MAX, "Effects that may wait for a quorum before further writes are refused.", mutable=False,
-        effect=LATER,
-    )  # fmt: skip
+        64 * MEBI, MEBI, LONG_MAX, "Effects that may wait for a quorum before further writes are refused."
+    )
     raft_log_keep = Memory(
         GIBI, 0, LONG_MAX, "How much log is kept for members that are behind, before they get a snapshot.", effect=LATER
     )
