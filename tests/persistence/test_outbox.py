@@ -19,6 +19,7 @@ import redis
 from kvorum.journal.disk import DiskError, DiskFile, RealDisk
 from kvorum.journal.effects import Effects
 from kvorum.journal.flusher import Flusher
+from kvorum.replication.raft.commit_point import CommitPoint
 from kvorum.server.server import AsyncServer
 from kvorum.session.outbox import HeldOutput, Outbox
 
@@ -368,3 +369,19 @@ def running(code: str, directory: Path) -> Iterator[tuple[int, subprocess.Popen[
     finally:
         process.kill()
         process.communicate()
+
+
+def test_reads_that_wait_for_a_quorum_are_not_let_go_when_leadership_is_lost() -> None:
+    outbox = Outbox(Effects())
+    outbox.flusher = point = CommitPoint(lambda: None, lambda: outbox.flusher)
+    outbox.in_rounds = True
+    outbox.start_holding()
+    outbox.reading = True
+    held = HeldOutput(outbox)
+    held.note(0, 10, 0, 1, outbox.take_round())
+    outbox.confirming = False  # this member leads no longer
+    outbox.settle()
+    assert held.allowed(10) == 0
+    point.confirm(1)
+    outbox.settle()
+    assert held.allowed(10) == 10

@@ -213,3 +213,41 @@ def check_votes(member: Member) -> None:
         send(message)
 
     member.send = checked  # type: ignore[method-assign]
+
+
+def test_reads_of_a_lost_leadership_are_not_confirmed_by_the_fate_of_a_write_before_them() -> None:
+    group = Group(3)
+    leader = group.elect()
+    position = leader.execute(b"on its way")
+    append = next(message for _, message in group.network if message.type is MessageType.APPEND)
+    round_ = leader.read()
+    leader.reading = True  # and one more, which was not asked for yet
+    group.network.clear()
+    group.cut = {leader.id}
+    group.members[append.to - 1].driver.receive(append)
+    group.elect()
+    group.cut = set()
+    group.tick(3)
+    assert leader.safe == position
+    assert leader.told == [NOT_CONFIRMED]
+    assert leader.driver.commit_point.confirmed < round_
+    leader.driver.flush()
+    group.settle()
+    assert leader.driver.commit_point.confirmed < round_
+
+
+def test_a_read_before_a_write_that_outlives_its_leader_may_be_answered() -> None:
+    group = Group(3)
+    leader = group.elect()
+    leader.reading = True
+    round_ = leader.open_round
+    leader.execute(b"on its way")
+    append = next(message for _, message in group.network if message.type is MessageType.APPEND)
+    group.network.clear()
+    group.cut = {leader.id}
+    group.members[append.to - 1].driver.receive(append)
+    group.elect()
+    group.cut = set()
+    group.tick(3)
+    assert leader.told == []
+    assert leader.driver.commit_point.confirmed == round_

@@ -120,6 +120,7 @@ class Connection(asyncio.Protocol):
             return
         self.reactor.reads += 1
         self.reactor.bytes_read += len(data)
+        self.reactor.tell_failures()
         try:
             self.parser.feed(data)
             self.process()

@@ -180,6 +180,7 @@ class Reactor:
         self._scheduled = None
         if self.on_wake is not None:
             self.on_wake()
+        self.tell_failures()
         connections, self.pending = self.pending, []
         for connection in connections:
             connection.pending = False
@@ -213,6 +214,12 @@ class Reactor:
         if self.counting:
             self._weigh_clients()
         self._bury()
+
+    def tell_failures(self) -> None:
+        """Who waits in vain is told before anything else is executed, which has not failed."""
+        if self.context.outbox.failure is not None:
+            self.context.effects.commit()
+            self._hold_replies()
 
     def _hold_replies(self) -> None:
         """Look how far the log is safe; mark what has to wait for it, and take up again what has waited."""

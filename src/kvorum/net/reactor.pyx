@@ -293,6 +293,8 @@ cdef class Reactor:
         cdef long long executed
         cdef long long let_go_ns
         self.in_turn = False                # also after a turn that ended early, by an exception
+        if self.outbox.failure is not None:
+            self.let_go()                   # what is executed from now on has not failed
         ready = epoll_wait(self.epoll_fd, self.events, MAX_EVENTS, 0)
         if self.gathering_ns:
             ready = self.make_safe(ready)
@@ -331,6 +333,8 @@ cdef class Reactor:
                 read_descriptor(self.wake_fd, &drained, 8)
                 if self.on_wake is not None:
                     self.on_wake()
+                    if self.outbox.failure is not None:
+                        self.let_go()
         watched = None
         if self.pending:
             self.work_pending()

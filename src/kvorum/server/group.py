@@ -142,7 +142,7 @@ class Group:
 
     def may_decide(self) -> bool:
         """Whether keys may expire and be evicted: only the leader decides that, and only while a quorum is near."""
-        return self.driver is not None and self.driver.serving and self.driver.quorum_is_near()
+        return self.driver is not None and self.machine.may_execute and self.driver.quorum_is_near()
 
     def status(self) -> Status:
         assert self.driver is not None, "this node belongs to no group yet"

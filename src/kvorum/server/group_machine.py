@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from kvorum.errors import STOPPED_LEADING
 from kvorum.journal.batches import MESSAGES
 from kvorum.journal.bodies import SESSIONS_FIELD
 from kvorum.journal.disk import DiskError
@@ -122,9 +123,14 @@ class GroupMachine:
 
     # Who may use it
 
+    @property
+    def may_execute(self) -> bool:
+        """Whether this member leads, and is not about to hand over: then nothing would come into the log any more."""
+        return self.driver.serving and not self.driver.transferring
+
     def role_changed(self) -> None:
         driver, context = self.driver, self.context
-        serving = driver.serving and not driver.transferring
+        serving = self.may_execute
         effects, outbox, pipeline = context.effects, context.outbox, context.pipeline
         effects.commit()
         effects.published = [] if driver.serving and not driver.sole else None
@@ -134,7 +140,7 @@ class GroupMachine:
                 journal.begin_positions(effects.position)  # so far it has counted what came from the group
             effects.journal = journal.write
             outbox.flusher = journal.flusher
-            outbox.confirming = False
+            outbox.confirming = outbox.in_rounds = False
             driver.take_round = lambda: 0
             self._persistence.hold_replies()
         else:
@@ -149,6 +155,8 @@ class GroupMachine:
         else:
             pipeline.gates |= NOT_SERVING
             pipeline.gates &= ~BEHIND
+            if not driver.serving:
+                context.blocking.end_all(STOPPED_LEADING)  # the new leader decides who gets what
         self._renew_gates()
         self._group.changed()
 
@@ -158,6 +166,7 @@ class GroupMachine:
         if outbox.flusher is not point:
             point.begin(self.context.effects.position)
             outbox.flusher = point
+            outbox.in_rounds = True
             outbox.stop_holding()
         if wanted and not outbox.holding:
             outbox.start_holding()
@@ -171,7 +180,7 @@ class GroupMachine:
             context.pipeline.gates |= LOADING
         else:
             context.pipeline.gates &= ~LOADING
-        mode = EXPIRY_IGNORE if driver.building else EXPIRY_DELETE if driver.serving else EXPIRY_HIDE
+        mode = EXPIRY_IGNORE if driver.building else EXPIRY_DELETE if self.may_execute else EXPIRY_HIDE
         context.keyspace.expiry_mode = mode
 
     # Waiting replies

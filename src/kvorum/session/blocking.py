@@ -131,6 +131,12 @@ class BlockedClients:
         self._let_go(blocked)
         session.connection.written()
 
+    def end_all(self, error: bytes) -> None:
+        """Nobody waits for a key any more: what happens to keys from now on is not decided here."""
+        for blocked in list(dict.fromkeys(one for queue in self._queues.values() for one in queue)):
+            if blocked.waiting:
+                blocked.unblock(error)
+
     def forget(self, session: Session) -> None:
         """The client has left."""
         if isinstance(session.held_by, Blocked):

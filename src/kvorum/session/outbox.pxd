@@ -16,6 +16,7 @@ cdef class Outbox:
     cdef public bint named
     cdef public bint holding
     cdef public bint confirming
+    cdef public bint in_rounds
     cdef public bint reading
     cdef public long long round
     cdef public long long confirmed

@@ -44,7 +44,8 @@ class Outbox:
         self.requested = 0
         self.named = True  # whether a start would find the log: not before one that was switched on has its base
         self.holding = False
-        self.confirming = False
+        self.confirming = False  # reads are to be confirmed from now on
+        self.in_rounds = False  # ``flusher`` says which rounds are confirmed; else all are
         self.reading = False  # there are reads in the round that is open
         self.round = 1  # the one that is open
         self.confirmed = 0
@@ -159,7 +160,7 @@ class Outbox:
         moved: bool = safe != self.safe
         self.safe = safe
         if self.confirmed < self.round - 1 and self.flusher is not None:
-            confirmed = self.flusher.confirmed if self.confirming else self.round - 1
+            confirmed = self.flusher.confirmed if self.in_rounds else self.round - 1
             if self.failure is not None:
                 confirmed = min(confirmed, self.confirmed_before)
             moved = moved or confirmed != self.confirmed
@@ -179,7 +180,7 @@ class Outbox:
             return
         self.failure = message
         self.safe_before = self.safe if self.flusher is None else self.flusher.safe
-        self.confirmed_before = self.flusher.confirmed if self.confirming else self.round - 1
+        self.confirmed_before = self.flusher.confirmed if self.in_rounds else self.round - 1
 
     def wants_flush(self) -> bool:
         """Whether replies wait for an fsync that nobody has asked for yet."""

@@ -132,6 +132,7 @@ class RaftDriver:
         self._asked: dict[bytes, int] = {}  # contexts of reads that no answer has come to: their round
         self._asked_tick = 0
         self._lost_tick = 0  # when leadership was lost with proposals open
+        self._lost_round = 0  # the last round of reads then: what no proposal stands for was confirmed by nobody
         # Promises, and the position of the journal that must be safe before.
         self._waiting: deque[tuple[int, Sequence[Message]]] = deque()
         self._unapplied: deque[Message] = deque()
@@ -252,6 +253,9 @@ class RaftDriver:
 
     def _ask(self, round_: int) -> None:
         """Ask a quorum whether this node still leads; contexts are never used twice."""
+        if not self.serving:
+            self.machine.refused(NOT_CONFIRMED)  # a follower's answer would say nothing of what a leader has read
+            return
         self._context += 1
         context = _CONTEXT.pack(self._reader, self._context)
         self._asked_tick = self.ticks
@@ -398,6 +402,10 @@ class RaftDriver:
                 self.node.step(response)
         if released:
             self.machine.released()
+        if self._lost_tick and not self.commit_point.pending:
+            self._lost_tick = 0
+            if self._lost_round > self.commit_point.confirmed:
+                self.machine.refused(NOT_CONFIRMED)  # a later leadership does not speak for the reads of this one
         if self.is_leader and not self.serving and self.applied >= self._serve_from and not self.building:
             self.serving = True
             self.machine.role_changed()
@@ -465,9 +473,9 @@ class RaftDriver:
         before, self._soft = self._soft, soft
         if soft.role == Role.LEADER and before.role != Role.LEADER:
             self._serve_from = self.node.raft.log.last_index()
-            self._lost_tick = 0
         elif before.role == Role.LEADER and soft.role != Role.LEADER:
             self.serving = self.transferring = False
+            self._lost_round = max(self.take_round(), *self._asked.values(), 0)
             self._asked.clear()
             if self.commit_point.pending:
                 self._lost_tick = max(self.ticks, 1)
@@ -477,7 +485,7 @@ class RaftDriver:
 
     def enter_sole(self) -> bool:
         """From now on the journal may be written without the core, if this is the leader and the only member."""
-        if self.sole or not self.serving or self.commit_point.pending or self._waiting or self.building:
+        if self.sole or not self.serving or self.commit_point.pending or self._waiting or self._asked or self.building:
             return self.sole
         raft = self.node.raft
         if list(raft.tracker.progress) != [raft.id] or raft.log.unstable.entries or self.node.has_ready():
