@@ -121,10 +121,17 @@ class Node:
         return self.run(lambda: len(self.connections.open))
 
     def hang(self) -> None:
-        """Do nothing, until ``go_on``."""
+        """Do nothing, until ``go_on``; returns when it has begun."""
+        begun = threading.Event()
+
+        def wait() -> None:
+            begun.set()
+            self._hanging.wait()
+
         assert self.server._loop is not None
         self._hanging.clear()
-        self.server._loop.call_soon_threadsafe(self._hanging.wait)
+        self.server._loop.call_soon_threadsafe(wait)
+        assert begun.wait(REPLY_TIMEOUT_S)
 
     def go_on(self) -> None:
         self._hanging.set()
@@ -219,6 +226,7 @@ class Stage:
 
     def __exit__(self, *unused: object) -> None:
         for node in self.nodes:
+            node.go_on()
             node.server.close()
 
     def tell(self, nodes: Sequence[Node], leader: Node | None) -> None:
