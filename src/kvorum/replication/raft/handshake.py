@@ -42,6 +42,7 @@ OPEN_NS: Final = 10_000_000_000
 MAX_NAME_BYTES: Final = 64
 MAX_ID: Final = (1 << 63) - 1
 UPGRADED: Final = b"+OK\r\n"
+EARLY: Final = "this node belongs to no group yet"  # which ends by itself
 
 _HEX_NONCE: Final = re.compile(rb"[0-9a-f]{%d}" % (2 * NONCE_BYTES))
 _GROUP: Final = re.compile(rb"[0-9a-f]{32}")
@@ -215,7 +216,7 @@ class Acceptor:
         if not self._secret and not trusted:
             raise HandshakeError("without a cluster-secret only members on the same machine are accepted")
         if not own.group_id:
-            raise HandshakeError("this node belongs to no group yet")
+            raise HandshakeError(EARLY)
         if group != own.group_id.encode():
             raise HandshakeError("this node belongs to another group")
         if from_id == own.raft_id:

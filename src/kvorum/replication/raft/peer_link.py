@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from kvorum.replication.raft.handshake import Clock, Dialer, HandshakeError, Identity, is_loopback
+from kvorum.replication.raft.handshake import EARLY, Clock, Dialer, HandshakeError, Identity, is_loopback
 from kvorum.replication.raft.outgoing import Outgoing
 from kvorum.replication.raft.wire import FrameReader, Kind, WireError
 
@@ -37,6 +37,7 @@ SILENCE_S: Final = 5.0  # after which a peer's connection counts as dead
 UNCONFIRMED_MS: Final = 3000
 MAX_SENT_BYTES: Final = 4 * 1024 * 1024  # in one go, before others get their turn
 HANDSHAKE_READ_BYTES: Final = 4096
+CLOSED_BY_PEER: Final = "the peer has closed the connection"
 
 
 @dataclass(slots=True)
@@ -110,15 +111,24 @@ class Backoff:
 
 
 class OutboundLink:
-    """Our connection to a peer, from ``start`` to ``close``. ``on_lost`` is called when what was sent may not have arrived."""
+    """Our connection to a peer, from ``start`` to ``close``. ``on_open`` is called when it stands, ``on_lost`` when what was sent
+    may not have arrived."""
 
-    def __init__(self, raft_id: int, address: Address, around: Surroundings, on_lost: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        raft_id: int,
+        address: Address,
+        around: Surroundings,
+        on_open: Callable[[int], None],
+        on_lost: Callable[[int], None],
+    ) -> None:
         self.raft_id = raft_id
         self.address = address
         self.outgoing = Outgoing()
         self.connected_ns = 0  # since when; 0: not
         self.sent_bytes = 0
         self._around = around
+        self._on_open = on_open
         self._on_lost = on_lost
         self._socket: socket.socket | None = None
         self._waits_for_room = False
@@ -181,7 +191,7 @@ class OutboundLink:
         """A connection that is ready for frames. Raises HandshakeError, OSError."""
         around = self._around
         if not around.own.group_id:
-            raise HandshakeError("this node belongs to no group yet")
+            raise HandshakeError(EARLY)
         connection = await around.connect(*self.address)
         try:
             tune(connection)
@@ -210,6 +220,7 @@ class OutboundLink:
         self.connected_ns = self._around.clock.monotonic_ns()
         self._loop.add_reader(connection, self._readable)
         self._backoff.reset()
+        self._on_open(self.raft_id)
         try:
             while not self._lost.done():
                 await asyncio.wait([self._lost], timeout=PING_S)
@@ -340,7 +351,7 @@ class InboundLink:
             self.close(error.strerror or str(error))
             return
         if count == 0:
-            self.close("the peer has closed the connection")
+            self.close(CLOSED_BY_PEER)
             return
         self.heard_ns = self._clock.monotonic_ns()
         self.received_bytes += count

@@ -22,8 +22,9 @@ from typing import Any, Final
 
 from kvorum.journal.disk import Disk, DiskError, FileView
 from kvorum.replication.raft.core.messages import Message, MessageType
-from kvorum.replication.raft.handshake import UPGRADED, Acceptor, Clock, HandshakeError, Identity, Peer
+from kvorum.replication.raft.handshake import EARLY, UPGRADED, Acceptor, Clock, HandshakeError, Identity, Peer
 from kvorum.replication.raft.peer_link import (
+    CLOSED_BY_PEER,
     SILENCE_S,
     Address,
     Connect,
@@ -110,13 +111,25 @@ def _outcome(work: Callable[[], None]) -> DiskError | None:
 class _Peer:
     """Both directions, and the counters."""
 
-    __slots__ = ("dropped", "heard_ns", "inbound", "link", "messages", "process", "received", "received_bytes", "sent")
+    __slots__ = (
+        "dropped",
+        "heard_ns",
+        "inbound",
+        "link",
+        "messages",
+        "name",
+        "process",
+        "received",
+        "received_bytes",
+        "sent",
+    )
 
     def __init__(self, link: OutboundLink) -> None:
         self.link = link
         self.inbound: InboundLink | None = None
         self.messages = MessageReader()
         self.process = ""
+        self.name = ""  # as it says
         self.sent = 0
         self.dropped = 0
         self.received = 0
@@ -188,7 +201,7 @@ class Transport:
             known = self._peers.get(raft_id)
             if raft_id == self.own.raft_id or (known is not None and known.link.address == address):
                 continue
-            link = OutboundLink(raft_id, address, self._around, self._link_lost)
+            link = OutboundLink(raft_id, address, self._around, self._link_open, self._link_lost)
             if known is None:
                 self._peers[raft_id] = _Peer(link)
             else:
@@ -249,9 +262,13 @@ class Transport:
         for raft_id in sorted(unreachable):
             self.on_unreachable(raft_id)
 
+    def _link_open(self, raft_id: int) -> None:
+        self._complaints.forget(raft_id)
+        self._log.verbose("connected to a member", member=self._shown(raft_id))
+
     def _link_lost(self, raft_id: int) -> None:
         if not self._closed and raft_id in self._peers:
-            self._log.notice("connection to a member lost", member=raft_id)
+            self._log.notice("connection to a member lost", member=self._shown(raft_id))
             if self._channel is not None:
                 self._channel.sender.lost(raft_id)
             self._report(raft_id)
@@ -323,7 +340,8 @@ class Transport:
     def _note_refusal(self, address: str, error: HandshakeError) -> None:
         host = address.rpartition(":")[0]  # every attempt has another port
         if self._complaints.is_news(host, str(error)):
-            self._log.warning("a connection between members was refused", address=address, reason=str(error))
+            write = self._log.verbose if str(error) == EARLY else self._log.warning
+            write("a connection between members was refused", address=address, reason=str(error))
 
     def adopt(self, connection: socket.socket, unread: bytes, peer: Peer) -> None:
         """Say OK to the upgrade; frames come on this connection from now on, beginning with ``unread``."""
@@ -341,6 +359,7 @@ class Transport:
             known.inbound.close("the peer has dialled again")
         known.messages = MessageReader()
         known.process = peer.process
+        known.name = peer.name
         known.inbound = InboundLink(
             connection,
             self._clock,
@@ -375,7 +394,9 @@ class Transport:
         peer.heard_ns = link.heard_ns
         if peer.inbound is link:
             peer.inbound = None
-        if not self._closed:
+        if reason == CLOSED_BY_PEER:
+            self._log.verbose("a member has closed its connection", member=self._shown(raft_id))
+        elif not self._closed:
             self.complain_of(raft_id, "connection of a member ended: " + reason)
 
     def _check(self) -> None:
@@ -393,12 +414,18 @@ class Transport:
 
     def _complain(self, raft_id: int, address: str, reason: str) -> None:
         if self._complaints.is_news(raft_id, reason):
-            self._log.warning("no connection to a member", member=raft_id, address=address, reason=reason)
+            write = self._log.verbose if EARLY in reason else self._log.warning
+            write("no connection to a member", member=self._shown(raft_id), address=address, reason=reason)
 
-    def complain_of(self, who: object, reason: str) -> None:
-        """A line about somebody who connected, or who was connected."""
-        if self._complaints.is_news(who, reason):
-            self._log.warning(reason, member=who)
+    def complain_of(self, raft_id: int, reason: str) -> None:
+        """A line about a peer that was connected."""
+        if self._complaints.is_news(raft_id, reason):
+            self._log.warning(reason, member=self._shown(raft_id))
+
+    def _shown(self, raft_id: int) -> object:
+        """A peer's name, if it has told it."""
+        peer = self._peers.get(raft_id)
+        return peer.name if peer is not None and peer.name else raft_id
 
     def status(self) -> list[PeerStatus]:
         """Of each peer, by id."""
