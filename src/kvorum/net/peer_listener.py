@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 5.0
 MAX_REQUEST_BYTES: Final = 4096
 MAX_CONVERSATIONS: Final = 64
+REST_S: Final = 1.0
 MEMBERS_ONLY: Final = "this port is for members of the group; clients have another one"
 LISTENER_IDS: Final = 1 << 62  # connections of clients have smaller numbers
 
@@ -61,8 +62,12 @@ class PeerListener:
     def _accept(self, listening: socket.socket) -> None:
         try:
             connection, address = listening.accept()
-        except OSError:
-            return  # it left again, or there are no descriptors: the loop asks again
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError:  # no descriptors: without a rest the loop would spin on a backlog that it cannot take
+            self._listen(False)
+            self._loop.call_later(REST_S, self._resume)
+            return
         connection.setblocking(False)
         task = self._loop.create_task(self._converse(connection, address))
         self._conversations.add(task)
@@ -70,9 +75,13 @@ class PeerListener:
         if len(self._conversations) >= MAX_CONVERSATIONS:
             self._listen(False)
 
+    def _resume(self) -> None:
+        if len(self._conversations) < MAX_CONVERSATIONS:
+            self._listen(True)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._conversations.discard(task)
-        if len(self._conversations) == MAX_CONVERSATIONS - 1 and self._sockets:
+        if len(self._conversations) == MAX_CONVERSATIONS - 1:
             self._listen(True)
 
     async def _converse(self, connection: socket.socket, address: Sequence[object]) -> None:
