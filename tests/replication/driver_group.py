@@ -46,6 +46,7 @@ class Flusher:
 
 class Journal:
     failed = None
+    broken: Exception | None = None
 
     def __init__(self) -> None:
         self.index = self.durable_index = self.written = self.safe = 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kvorum.errors import NOT_APPLIED, NOT_CONFIRMED, OUTCOME_OPEN
 from kvorum.replication.raft.core.entries import Entry
+from kvorum.replication.raft.core.errors import InvariantError
 from kvorum.replication.raft.core.messages import Message, MessageType
 from tests.replication.driver_group import ELECTION_TICKS, Group, Member
 
@@ -251,3 +254,65 @@ def test_a_read_before_a_write_that_outlives_its_leader_may_be_answered() -> Non
     group.tick(3)
     assert leader.told == []
     assert leader.driver.commit_point.confirmed == round_
+
+
+def test_a_write_that_others_have_is_not_called_undone_with_one_that_nobody_has() -> None:
+    """While an increment ends nothing is written here, but others get it."""
+    group = Group(3)
+    old = group.elect()
+    old.driver.writing_paused = True
+    old.execute(b"others have this")
+    append = next(message for _, message in group.network if message.type is MessageType.APPEND)
+    group.network.clear()
+    group.cut = {old.id}
+    group.members[append.to - 1].driver.receive(append)
+    new = group.elect()
+    new.execute(b"and this")
+    group.settle()
+    group.cut = set()
+    new.driver.tick()
+    messages = [message for from_, message in group.network if message.to == old.id]
+    group.network.clear()
+    old.commits = b"nobody has this"
+    for message in messages:
+        old.driver.receive(message)
+    old.driver.resume_writing()
+    group.tick(3)
+    assert old.told == [OUTCOME_OPEN]
+    assert [member.data for member in group.members] == [[b"others have this", b"and this"]] * 3
+
+
+def test_after_a_failed_fsync_nothing_is_handed_on_as_safe() -> None:
+    group = Group(1)
+    leader = group.elect()
+    assert leader.driver.enter_sole()
+    leader.storage.journal.broken = OSError("nobody knows what is on disk")
+    with pytest.raises(OSError, match="nobody knows"):
+        leader.driver.leave_sole()
+    assert leader.driver.sole
+
+
+def test_a_member_whose_core_has_failed_does_nothing_more() -> None:
+    for fault in ("step", "tick"):
+        group = Group(3)
+        leader = group.elect()
+
+        def fail(*anything: object) -> None:
+            raise InvariantError("memory and disk do not agree")
+
+        follower = next(member for member in group.members if member is not leader)
+        setattr(follower.driver.node, fault, fail)
+        with pytest.raises(InvariantError):
+            group.tick()
+        assert isinstance(follower.failure, InvariantError)
+        group.network.clear()
+        follower.driver.tick(5 * ELECTION_TICKS)
+        assert not group.network
+
+
+def test_time_that_has_passed_unseen_counts_before_a_read_is_confirmed() -> None:
+    group = Group(3)
+    leader = lone_leader(group)
+    leader.driver.catch_up = lambda: leader.driver.tick(2 * ELECTION_TICKS)
+    leader.read()
+    assert leader.told == [NOT_CONFIRMED]

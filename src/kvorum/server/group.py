@@ -247,6 +247,13 @@ class Group:
         if self._change is not None and driver.ticks > self._change[0]:
             self._end_change("it took too long; it may still happen")
 
+    def _catch_up(self) -> None:
+        """Ticks that a pause has held up come before what rests on them."""
+        late = (self.context.clock.monotonic_ns() - self._next_tick_ns) // self._tick_ns
+        if late > 0 and self.driver is not None and self._timer is not None:
+            self._next_tick_ns += late * self._tick_ns
+            self.driver.tick(min(late, self._election_ticks))
+
     def _look_at_the_disk(self) -> None:
         """Something may be safe by now that others were promised."""
         if self.driver is not None:
@@ -394,6 +401,8 @@ class Group:
             reader_id=context.random.getrandbits(64), election_ticks=self._election_ticks,
             schedule=lambda call: context.call_later(0, call),
         )  # fmt: skip
+        if core.read_only_option is ReadOnlyOption.LEASE_BASED:
+            self.driver.catch_up = self._catch_up
         journal.on_failure = self._disk_failed
         self.transport.set_identity(self.identity)
         self._set_peers()

@@ -123,6 +123,7 @@ class RaftDriver:
         self.commit_point = CommitPoint(self.flush, self._flusher)
         # The round of the reads that were executed since it was called last; 0: there were none.
         self.take_round: Callable[[], int] = lambda: 0
+        self.catch_up: Callable[[], object] = lambda: None  # with the clock: leases end by ticks alone
         self._election_ticks = election_ticks
         self._schedule = schedule
         self._soft = SoftState(0, Role.FOLLOWER)
@@ -186,14 +187,20 @@ class RaftDriver:
     def tick(self, count: int = 1) -> None:
         """So many ticks have passed."""
         self.ticks += count
-        if self.ticks % COMMIT_SAVE_TICKS < count:
-            self.save_commit()
-        if self.sole or self._failed is not None:
+        if self._failed is not None:
             return
-        if self.serving:
-            self.machine.commit()  # this may be the tick that ends its leadership
-        for _ in range(count if self.is_leader else min(count, MOST_TICKS_OF_FOLLOWER)):
-            self.node.tick()
+        try:
+            if self.ticks % COMMIT_SAVE_TICKS < count:
+                self.save_commit()
+            if self.sole:
+                return
+            if self.serving:
+                self.machine.commit()  # this may be the tick that ends its leadership
+            for _ in range(count if self.is_leader else min(count, MOST_TICKS_OF_FOLLOWER)):
+                self.node.tick()
+        except Exception as error:
+            self._fail(error)
+            return
         if self.transferring and self.is_leader and not self.node.raft.lead_transferee:
             self.transferring = False
             self.machine.role_changed()
@@ -219,6 +226,9 @@ class RaftDriver:
             self.node.step(message)
         except RaftError:
             return  # refused, and nothing else
+        except Exception as error:
+            self._fail(error)
+            return
         if self.node.raft.role != self._soft.role:
             self.drive()  # before anybody executes in a role that has ended
         elif soon and not self._scheduled:
@@ -246,6 +256,7 @@ class RaftDriver:
 
     def flush(self) -> None:
         """Replies wait: have the reads confirmed that no entry confirms, and go on."""
+        self.catch_up()
         round_ = self.take_round()
         if round_:
             self._ask(round_)
@@ -253,8 +264,10 @@ class RaftDriver:
 
     def _ask(self, round_: int) -> None:
         """Ask a quorum whether this node still leads; contexts are never used twice."""
-        if not self.serving:
-            self.machine.refused(NOT_CONFIRMED)  # a follower's answer would say nothing of what a leader has read
+        if not self.serving:  # a follower's answer would say nothing of what a leader has read
+            self._lost_round = max(self._lost_round, round_)
+            if not self.commit_point.pending:
+                self.machine.refused(NOT_CONFIRMED)
             return
         self._context += 1
         context = _CONTEXT.pack(self._reader, self._context)
@@ -279,11 +292,15 @@ class RaftDriver:
                 if not self._deliver():
                     break
         except Exception as error:
-            self._failed = error  # the contract: after this the node neither votes nor acknowledges
-            self.machine.failed(error)
+            self._fail(error)
         finally:
             self._driving = False
         self.machine.progressed()
+
+    def _fail(self, error: BaseException) -> None:
+        """The contract: after this the node neither votes nor acknowledges."""
+        self._failed = error
+        self.machine.failed(error)
 
     def _work(self) -> None:
         ready = self.node.ready()
@@ -323,7 +340,7 @@ class RaftDriver:
             return
         if message.entries:
             first = message.entries[0].index
-            if first <= storage.last_index() or self._has_lost(first):
+            if first <= storage.last_index() or self._has_lost(message.entries):
                 self._overrule(first)
             storage.append(message.entries)
         self._save(message)
@@ -420,11 +437,11 @@ class RaftDriver:
         self.executed = max(self.executed, entry.index)
         return self.commit_point.reach(entry.index, entry.term)
 
-    def _has_lost(self, first: int) -> bool:
-        """Whether entries from ``first`` on replace what was executed here and never came as far as the disk."""
-        if self.executed <= self.applied or first > self.executed:
-            return False
-        return not self.node.raft.log.match_term(self.executed, self._executed_term)
+    def _has_lost(self, entries: Sequence[Entry]) -> bool:
+        """Whether they replace what was executed here and never came as far as the disk. What is executed and not applied is of
+        one term; what replaces it is so from its first entry on, since what was not handed out nobody else can have."""
+        first = entries[0]
+        return self.applied < first.index <= self.executed and first.term != self._executed_term
 
     def _overrule(self, first: int) -> None:
         """Entries from ``first`` on are replaced."""
@@ -506,6 +523,9 @@ class RaftDriver:
             journal.flusher.wait(
                 journal.written
             )  # the core, and whoever waits for a reply, takes it for safe from now on
+        if journal.broken is not None:
+            self._fail(journal.broken)  # it is not: the server is about to end, and who waits is told by what ends it
+            return
         self.sole = False
         self.storage.note_written(journal.index)
         self.node.adopt_written(journal.index)
