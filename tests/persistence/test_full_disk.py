@@ -158,3 +158,59 @@ def test_what_cannot_be_logged_ends_the_server(tmp_path: Path) -> None:
         assert server.exit_status == 1
 
     converse(tmp_path, RealDisk(), conversation)
+
+
+class KeepingDisk(RealDisk):
+    """Nothing can be removed."""
+
+    def unlink(self, path: str) -> None:
+        raise DiskError("unlink", path, errno.EIO)
+
+
+class MembersToTell:
+    """The group that the log belongs to, as far as a compaction asks it."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+
+    def may_compact(self) -> bool:
+        return True
+
+    def base_aux(self) -> list[tuple[bytes, bytes]]:
+        return []
+
+    def is_committed(self, index: int) -> bool:
+        return True
+
+    def base_changed(self, index: int, term: int) -> None:
+        self.told.append(index)
+
+
+def test_a_group_knows_of_a_base_whose_files_of_the_past_could_not_be_removed(tmp_path: Path) -> None:
+    """Else it would send the new base to a member under the index of the old one."""
+    group = MembersToTell()
+
+    async def conversation(server: AsyncServer, client: Client) -> None:
+        server.context.saving.group = group
+        await client.ask(b"SET k v\r\n")
+        assert (await client.ask(b"BGREWRITEAOF\r\n")).startswith(b"+")
+        while server.context.saving.compactions.last_ok:
+            await asyncio.sleep(0)
+        assert group.told == [1]
+
+    converse(tmp_path, KeepingDisk(), conversation)
+
+
+def test_what_waits_for_a_file_that_is_given_up_is_written_all_the_same(tmp_path: Path) -> None:
+    async def conversation(server: AsyncServer, client: Client) -> None:
+        saving = server.context.saving
+        await client.ask(b"CONFIG SET rdb-key-save-delay 10000000\r\n")
+        await client.ask(b"MSET a 1 b 2 c 3\r\n")
+        await client.ask(b"BGSAVE\r\n")
+        assert (await client.ask(b"BGREWRITEAOF\r\n")).startswith(b"+")
+        await client.ask(b"CONFIG SET rdb-key-save-delay 0\r\n")
+        saving.abandon()  # as a member does whose memory is built anew
+        while not saving.compactions.count:
+            await asyncio.sleep(0)
+
+    converse(tmp_path, RealDisk(), conversation)

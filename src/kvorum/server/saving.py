@@ -462,14 +462,24 @@ class Saving:
         if journal is not None:
             if writing.change is None:  # nobody else works meanwhile
                 writing.change_base(False)
-            writing.end_change()
+            self._end_change(writing)
             self._rewritten = (journal, self.log_bytes)
-            if self.group is not None:
-                self.group.base_changed(writing.index, writing.term)
         else:
             self.changes_saved = writing.changes
         self.writing = None
         self._note_success(writing)
+
+    def _end_change(self, writing: Writing) -> None:
+        """Let the journal go on, and the group know what the base is by now: also if not all came about. ``DiskError``."""
+        try:
+            writing.end_change()
+        finally:
+            self._tell_group(writing)
+
+    def _tell_group(self, writing: Writing) -> None:
+        change = writing.change
+        if self.group is not None and change is not None and change.reached is not change.before:
+            self.group.base_changed(writing.index, writing.term)
 
     def _note_success(self, writing: Writing) -> None:
         history = self._history(writing)
@@ -616,6 +626,7 @@ class Saving:
         if self.writing is not None:
             writing, self.writing = self.writing, None
             writing.abandon()
+            self._tell_group(writing)
             self._given_up = writing
             self.context.log.notice("writing a file was given up", file=writing.path)
 
@@ -630,7 +641,11 @@ class Saving:
 
     def tick(self) -> None:
         """The save points, and the growth of the log."""
-        if self.writing is not None or self._preparing or self.wanted:
+        if self.writing is not None or self._preparing or self.context.loading:
+            return
+        if self.wanted:
+            if self._timer is None:
+                self._next_at(0, self._take_next)  # something else was given up, and nobody has looked since
             return
         now_s = self.context.clock.wall_ms() // 1000
         history = self.snapshots
