@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from kvorum import Server
 from kvorum.journal.bodies import LONGEST_LINE, MalformedBodyError
 from kvorum.session import exactly_once
 from kvorum.session.exactly_once import Result, Results, lines_of
+from kvorum.testing.cluster import Cluster
 from tests.replication.stage import Node, Stage, raw_replies, waits_until
 
 
@@ -147,6 +150,29 @@ class TestLostConnections:
             stage.lead(leader)
             conversation.send("KVORUM SEQUENCE 1", "INCR n")
             assert conversation.replies(2) == [b"+OK", b":1"]
+
+
+class TestFailover:
+    @pytest.mark.timeout(120)
+    def test_no_write_is_lost_or_done_twice_when_the_leader_is_killed(self) -> None:
+        with Cluster(3, network="direct", start_timeout_s=60.0) as cluster:
+            leader = cluster.wait_leader()
+            member = next(node for node in cluster.nodes if node is not leader)
+            with redis.Redis(port=member.port, single_connection_client=True, socket_timeout=30) as client:
+                adopt(client)
+                for number in range(1, 41):
+                    if number == 20:
+                        cluster.kill(leader)
+                    assert self.insist(client, number) == number
+                assert client.get("n") == b"40"
+
+    def insist(self, client: redis.Redis, number: int) -> Any:
+        """Send the same write, with the same number, until somebody has an answer."""
+        until_s = time.monotonic() + 60
+        while time.monotonic() < until_s:
+            with suppress(redis.ResponseError):
+                return once(client, number, "INCR", "n")
+        raise AssertionError("nobody answered")
 
 
 class TestRestarts:
