@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 ANSWER_TIMEOUT_S = 2.0
 JOIN_TIMEOUT_S = 30.0
 FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 1.0
 CARE_S = 0.1
 MOST_REDIRECTS = 4
 COMPANY_CHECKS = 10  # so often a member looks whether those whom its options name are of its group
