@@ -126,7 +126,7 @@ class Loader:
 
     def _apply(self, database: int, commands: bytes) -> None:
         try:
-            self.server.persistence._apply(database, commands)
+            self.server.persistence.execute(database, commands)
         except BaseException:
             self.server = AsyncServer(appendonly=False)  # half a command may wait in the old one
             raise
