@@ -98,4 +98,13 @@ def _members_data(body: bytes) -> tuple[EntryType, bytes]:
     return kind, data
 
 
-__all__ = ["HEADER_BYTES", "MEMBERS_LINE", "MalformedEntryError", "body_lines", "decode", "encode", "from_disk", "to_disk"]
+__all__ = [
+    "HEADER_BYTES",
+    "MEMBERS_LINE",
+    "MalformedEntryError",
+    "body_lines",
+    "decode",
+    "encode",
+    "from_disk",
+    "to_disk",
+]
