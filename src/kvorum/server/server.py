@@ -362,6 +362,8 @@ class AsyncServer:
                 assert self.forming is not None
                 self.forming.start()
         except BaseException:
+            if self._peer_listener is not None:
+                self._peer_listener.close()
             self._cron.stop()
             self.persistence.close()
             self.reactor.close()
