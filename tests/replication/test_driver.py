@@ -316,3 +316,32 @@ def test_time_that_has_passed_unseen_counts_before_a_read_is_confirmed() -> None
     leader.driver.catch_up = lambda: leader.driver.tick(2 * ELECTION_TICKS)
     leader.read()
     assert leader.told == [NOT_CONFIRMED]
+
+
+def test_a_compaction_that_is_asked_for_before_the_first_tick_does_not_keep_the_log_still_for_ever() -> None:
+    group = Group(3)
+    late = group.members[2]
+    late.driver.applied = 0  # what it has at its start is not known to be committed
+    assert not late.driver.may_compact()
+    assert late.driver.writing_paused
+    late.driver.applied = 1
+    group.tick(ELECTION_TICKS)
+    assert not late.driver.writing_paused
+
+
+def test_a_disk_that_fails_as_writing_goes_on_ends_the_member() -> None:
+    group = Group(3)
+    leader = group.elect()
+    follower = next(member for member in group.members if member is not leader)
+    follower.driver.writing_paused = True
+    leader.execute(b"not to be written")
+    group.settle()
+
+    def fail(entries: object) -> None:
+        raise OSError("no such disk")
+
+    follower.storage.append = fail  # type: ignore[method-assign]
+    follower.driver.resume_writing()
+    with pytest.raises(OSError, match="no such disk"):
+        group.settle()
+    assert isinstance(follower.failure, OSError)

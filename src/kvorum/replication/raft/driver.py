@@ -467,11 +467,19 @@ class RaftDriver:
         self.executed = self.applied
         if self.writing_paused:
             self.installed()
-        self._apply()
+        if self._failed is None:
+            self._apply()
         self.drive()
 
     def installed(self) -> None:
         """What has waited for a snapshot to be on disk, or for an increment to end, is written now."""
+        if self._failed is None:
+            try:
+                self._write_what_waited()
+            except Exception as error:
+                self._fail(error)
+
+    def _write_what_waited(self) -> None:
         self.writing_paused = False
         unwritten, self._unwritten = self._unwritten, deque()
         for message in unwritten:
@@ -550,7 +558,7 @@ class RaftDriver:
             return True
         if not self.writing_paused:
             self.writing_paused = True
-            self._paused_tick = self.ticks
+            self._paused_tick = max(self.ticks, 1)
         return False
 
     def resume_writing(self) -> None:
