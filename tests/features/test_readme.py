@@ -19,7 +19,8 @@ from tests.features.conftest import Cli
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 PROGRAMS = [text for language, text in BLOCKS if language == "python"]
-SESSIONS = [text for language, text in BLOCKS if language == "console"]
+# Sessions with a group are those of ``test_replication.py``.
+SESSIONS = [text for language, text in BLOCKS if language == "console" and "--peers" not in text]
 
 
 def test_sessions_with_redis_cli(cli: Cli) -> None:
