@@ -10,6 +10,7 @@ from kvorum.testing.simulation.node import SimulatedNode, request_of
 from kvorum.testing.simulation.scheduler import MILLISECOND_NS, Event, Scheduler
 
 PATIENCE_NS = 2000 * MILLISECOND_NS
+READER_PATIENCE_NS = 150 * MILLISECOND_NS
 # They certainly were not executed, and never will be.
 REFUSALS = (
     b"NOTAPPLIED",
@@ -77,10 +78,12 @@ class SimulatedClient:
         self.invent = invent
         self.rest_ns = rest_ns
         self.stopped = False
+        self.patience_ns = PATIENCE_NS
         self.ends_after = 1 << 60  # so many replies
         self.acknowledged = 0
         self.refused: dict[bytes, int] = {}
         self._send: Callable[[bytes], None] | None = None
+        self._node: SimulatedNode | None = None
         self._connection = 0
         self._data = b""
         self._operation: int | None = None
@@ -112,14 +115,16 @@ class SimulatedClient:
         self._connection += 1
         connection = self._connection
         self._data = b""
-        node = self.choose()
+        if self.patience_ns == PATIENCE_NS or self._node is None or self.scheduler.chance(0.3):
+            self._node = self.choose()
+        node = self._node
         self._send = node.connect(
             self.name, lambda data: self._arrive(connection, data), lambda: self._lost(connection)
         )
 
     def _ask(self, send: Callable[[bytes], None]) -> None:
         words = self.invent()
-        self._patience = self.scheduler.after(PATIENCE_NS, self._give_up)
+        self._patience = self.scheduler.after(self.patience_ns, self._give_up)
         if words[0] == b"EXEC":
             inner = [tuple(command) for command in words[2:]]
             self._operation = self.history.begin(self.number, b"EXEC", words[1], *inner)

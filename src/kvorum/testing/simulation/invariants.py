@@ -1,7 +1,8 @@
 """What must hold after every step of a simulated group, whatever has gone wrong.
 
 - *Election safety.* A term has one leader at most. A member votes once in a term, also across its crashes.
-- *Promises.* What a member acknowledges is safe on its disk, votes and entries.
+- *Promises.* What a member acknowledges is safe on its disk, votes and entries; and entries are acknowledged to the leader of
+  the term alone.
 - *Leader completeness.* Whoever begins to lead has every entry that anybody holds for committed.
 - *Log matching.* Members whose logs have an entry of the same index and term have the same one, and the same before it.
 - *State-machine safety.* All members hold the same entry for committed at an index; and where one of them has applied exactly up
@@ -64,7 +65,7 @@ class Invariants:
             self._vote(message.from_, message.term, message.to)
             stored = node.group.votes.state
             self._need(
-                (stored.term, stored.vote) == (message.term, message.to),
+                stored.term > message.term or (stored.term, stored.vote) == (message.term, message.to),
                 f"{node.name} votes in term {message.term} before that is on disk",
             )
         elif message.type is MessageType.VOTE:
@@ -74,6 +75,11 @@ class Invariants:
             assert driver is not None
             if message.term < driver.term:
                 return  # it was true when it was promised; since then a later leader may have cut that off
+            leader = self.leaders.get(message.term, message.to)
+            self._need(
+                message.to == leader or message.index == 0,
+                f"{node.name} acknowledges {message.index} in term {message.term} to {message.to}, but {leader} leads it",
+            )
             journal = driver.storage.journal
             self._need(
                 message.index <= max(journal.durable_index, driver.storage.snapshot().index),

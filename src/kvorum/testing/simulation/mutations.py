@@ -16,7 +16,6 @@ from kvorum.replication.raft.core.entries import Entry, HardState
 from kvorum.replication.raft.core.log import RaftLog
 from kvorum.replication.raft.core.messages import Message, MessageType
 from kvorum.replication.raft.core.raft import Raft
-from kvorum.replication.raft.core.read_only import ReadOnly
 from kvorum.replication.raft.core.status import Role
 from kvorum.replication.raft.core.unstable import Unstable
 from kvorum.replication.raft.driver import RaftDriver
@@ -41,13 +40,15 @@ def no_entry_at_term_start() -> Iterator[None]:
 
 @contextmanager
 def acknowledgement_without_term() -> Iterator[None]:
-    """Acknowledgements of an older term count in this one, those of followers and those of the own disk."""
+    """Nobody looks at the term: what an older leader sends is taken and acknowledged, and what was acknowledged to it, or by the
+    own disk in its time, counts in this term."""
     original = Raft.step
 
     def step(self: Raft, message: Message) -> None:
         if 0 < message.term < self.term:
-            to_leader = message.type is MessageType.APPEND_RESPONSE and self.role is Role.LEADER
-            if to_leader or message.type is MessageType.STORAGE_APPEND_RESPONSE:
+            leads = self.role is Role.LEADER
+            expected = MessageType.APPEND_RESPONSE if leads else MessageType.APPEND
+            if message.type in (expected, MessageType.STORAGE_APPEND_RESPONSE):
                 message = replace(message, term=self.term)
         original(self, message)
 
@@ -74,15 +75,14 @@ def unconditional_truncation() -> Iterator[None]:
 
 @contextmanager
 def reused_read_context() -> Iterator[None]:
-    """A late answer to the question of one round of reads passes for the answer to that of another one."""
-    original = ReadOnly.begin_round
+    """A late answer to one question of a reader passes for the answer to a later one."""
 
-    def begin_round(self: ReadOnly) -> bool:
-        begun = original(self)
-        self._round_number = 1
-        return begun
+    class OneContext:
+        @staticmethod
+        def pack(reader: int, number: int) -> bytes:
+            return b"%d" % reader
 
-    with mock.patch.object(ReadOnly, "begin_round", begin_round):
+    with mock.patch("kvorum.replication.raft.driver._CONTEXT", OneContext):
         yield
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from kvorum.replication.raft.forming import learner_to_promote
 from kvorum.testing.linearizability import History, Words, check
-from kvorum.testing.simulation.clients import SimulatedClient
+from kvorum.testing.simulation.clients import READER_PATIENCE_NS, SimulatedClient
 from kvorum.testing.simulation.clock import NodeClock
 from kvorum.testing.simulation.disk import threadless
 from kvorum.testing.simulation.invariants import Invariants, ViolationError, fingerprint_of
@@ -52,7 +52,7 @@ def plan_of(seed: int) -> Plan:
     return Plan(
         nodes=5 if seed % 5 == 0 else 3,
         weather=STORM if stormy else CALM,
-        between_ns=(150 if stormy else 350) * MILLISECOND_NS,
+        between_ns=(250 if stormy else 350) * MILLISECOND_NS,
         segment_bytes=2000 if seed % 7 == 0 else 1 << 30,
         options={"reads": "lease"} if seed % 3 == 0 else {},
     )
@@ -116,7 +116,12 @@ class Simulation:
         return node
 
     def _client(self, number: int) -> SimulatedClient:
-        return SimulatedClient(number, self.scheduler, self.history, self._choose_node, self._invent, self.plan.rest_ns)
+        client = SimulatedClient(
+            number, self.scheduler, self.history, self._choose_node, lambda: self._invent(number), self.plan.rest_ns
+        )
+        if number % 2:
+            client.patience_ns = READER_PATIENCE_NS
+        return client
 
     # The run
 
@@ -281,14 +286,15 @@ class Simulation:
             return leader
         return self.random.choice(self.nodes)
 
-    def _invent(self) -> Words:
+    def _invent(self, client: int) -> Words:
+        """Every other client only reads, and is impatient and faithful: it goes on where writes have to wait."""
         kind = self.random.choice(KINDS)
         number = self.random.randrange(self.plan.keys)
         key = b"%b%d" % (kind, number)
         self._values += 1
         value = b"%d" % self._values
         chosen = self.random.random()
-        if chosen < 0.3:
+        if chosen < 0.3 or client % 2:
             return self._read_of(kind, number)
         if kind == b"counter":
             if chosen < 0.4:
