@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from kvorum.testing.cluster import Cluster, Node
+from kvorum.testing.cluster import Cluster
 from kvorum.testing.failover import Event, Failed, Writers, log_events
 
 AFTERWARDS = timedelta(milliseconds=200)
@@ -27,6 +27,7 @@ def show(cluster: Cluster, writers: Writers, pause: bool) -> float:
     leader = cluster.wait_leader()
     time.sleep(QUIET_S)
     before = max(write.ended_s for write in writers.acknowledged)
+    term = leader.info()["term"]
     moment, at = time.monotonic(), datetime.now(UTC)
     (cluster.pause if pause else cluster.kill)(leader)
     first = writers.first_after(moment)
@@ -36,7 +37,7 @@ def show(cluster: Cluster, writers: Writers, pause: bool) -> float:
         return Event(at + timedelta(seconds=instant_s - moment), "client", what)
 
     events = [
-        Event(at, leader.name, f"{'SIGSTOP' if pause else 'SIGKILL'} (it led term {term(cluster, leader)})"),
+        Event(at, leader.name, f"{'SIGSTOP' if pause else 'SIGKILL'} (it led term {term})"),
         seen(before, "the last acknowledged write before"),
         seen(first.ended_s, f"the first acknowledged write, through {first.through}"),
         *(seen(failure.ended_s, f"{failure.through}: {failure.error}") for failure in failures(writers, moment)),
@@ -54,14 +55,6 @@ def failures(writers: Writers, moment_s: float) -> list[Failed]:
         if failure.ended_s >= moment_s:
             found.setdefault((failure.through, failure.error), failure)
     return list(found.values())
-
-
-def term(cluster: Cluster, leader: Node) -> str:
-    """The term as the survivors knew it."""
-    for node in cluster.running:
-        if node is not leader:
-            return node.info().get("term", "?")
-    return "?"
 
 
 def main(words: Sequence[str]) -> int:
