@@ -300,7 +300,7 @@ class Cluster:
         return [
             *self.network.prefix(node), *kvorum_command(), "server", "--dir", str(node.directory), "--node-id", node.name,
             *(["--peers", peers] if len(self.nodes) > 1 else ["--raft-bootstrap", "yes"]),
-            *self.network.options(node), "--enable-debug-command", "local", *self._options,
+            *self.network.options(node), "--enable-debug-command", "yes", *self._options,
         ]  # fmt: skip
 
     def start(self, node: Node, *options: str) -> None:
