@@ -214,3 +214,27 @@ def test_what_waits_for_a_file_that_is_given_up_is_written_all_the_same(tmp_path
             await asyncio.sleep(0)
 
     converse(tmp_path, RealDisk(), conversation)
+
+
+def test_a_member_writes_what_a_full_disk_had_not_taken_also_while_its_memory_is_not_to_be_shown(tmp_path: Path) -> None:
+    """Else a leader that handed over because of its disk would wait for ever for what it has not written itself."""
+    disk = FullDisk()
+
+    async def conversation(server: AsyncServer, client: Client) -> None:
+        assert server.group is not None
+        while not server.group.sole:
+            await asyncio.sleep(0)
+        disk.full = True
+        assert (await client.ask(b"SET k v\r\n")).startswith(b"-UNKNOWN")
+        driver, journal = server.group.driver, server.persistence.journal
+        assert driver is not None
+        assert journal is not None
+        driver.building = True
+        server.group.machine.role_changed()
+        assert server.context.loading
+        disk.full = False
+        while journal.failed is not None:
+            await asyncio.sleep(0)
+        assert server.context.loading
+
+    converse(tmp_path, disk, conversation, raft_bootstrap=True)

@@ -67,6 +67,8 @@ class Cron:
         context = self._context
         again_s = math.inf
         if context.loading:
+            if context.group is not None:  # its log goes on while memory waits for what is committed, or is built anew
+                self._persistence.tick(now_ns)
             return again_s  # nothing expires and nothing is evicted: who wrote the log has decided what had
         decides = context.group is None or context.group.may_decide()
         if context.pipeline.gates & PAUSED:
