@@ -691,7 +691,7 @@ class Options:
         64 * MEBI, MEBI, LONG_MAX, "Effects that may wait for a quorum before further writes are refused."
     )
     raft_log_keep = Memory(
-        GIBI, 0, LONG_MAX, "How much log is kept for members that are behind, before they get a snapshot.", effect=LATER
+        GIBI, 0, LONG_MAX, "How much log is kept for members that are behind, before they get a snapshot."
     )
 
     _cluster = Topic("Cluster")

@@ -496,6 +496,8 @@ class Group:
         assert self.driver is not None
         self._base_members = self.members.encode()
         self.driver.resume_writing()
+        alone = len(self.members) == 1  # nobody needs the files that the base replaces
+        self.driver.storage.journal.keep_bytes = 0 if alone else self.context.config.raft_log_keep
         return [(b"kvorum-members", self._base_members)]
 
     def is_committed(self, index: int) -> bool:
@@ -504,7 +506,7 @@ class Group:
     def base_changed(self, index: int, term: int) -> None:
         assert self.driver is not None
         members = Members.decode(self._base_members)
-        self.driver.storage.compacted(index + 1, Snapshot(index, term, members.conf_state, self._base_members))
+        self.driver.storage.rebased(Snapshot(index, term, members.conf_state, self._base_members))
 
     # What the transport calls
 

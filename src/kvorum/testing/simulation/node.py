@@ -43,6 +43,7 @@ OPTIONS: dict[str, object] = {
     "loglevel": "nothing",
     "databases": 2,
     "follower_writes": "refuse",
+    "raft_log_keep": 0,  # so that members that are behind need snapshots
     "dir": DIRECTORY,
 }
 
