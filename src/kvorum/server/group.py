@@ -291,6 +291,8 @@ class Group:
 
         :raises StartupError: the directory has data that do not belong to a group.
         """
+        if not (self.context.config.raft_bootstrap or (self._votes is not None and self._votes.group_id)):
+            self._refuse_data(directory, recovery)
         if self._votes is None:
             raft_id = 1 + self.context.random.randrange(LARGEST_ID)
             self._votes = HardStateFile.create(self._persistence.disk, self.directory, raft_id)
@@ -301,7 +303,11 @@ class Group:
             self._resume(directory, recovery)
         elif self.context.config.raft_bootstrap:
             self._bootstrap(directory, recovery.manifest, recovery.index, recovery.term)
-        elif recovery.manifest is not None:
+
+    def _refuse_data(self, directory: str, recovery: Recovery) -> None:
+        """Who is let into a group gets its data, and must have none. What a start has left that ended just before it was in is
+        an empty log; it is written anew. Raises StartupError."""
+        if recovery.index > FIRST_INDEX or recovery.adopted or any(map(len, self.context.keyspace.databases)):
             raise StartupError(
                 f"{directory}: there are data that belong to no group; start with --raft-bootstrap to found one with them, or "
                 "take another directory (dir) to join one"
