@@ -6,6 +6,7 @@ runs seeds with it until one fails, and is content only then.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -152,6 +153,41 @@ def memory_not_rebuilt() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def snapshot_taken_for_installed() -> Iterator[None]:
+    """A snapshot that comes while a compaction keeps the log still is acknowledged, and never installed."""
+
+    def installed(self: Any) -> None:
+        self.writing_paused = False
+        unwritten, self._unwritten = self._unwritten, deque()
+        for message in unwritten:
+            if message.snapshot is not None:
+                self._installing = None
+                self._waiting.append((0, message.responses))
+            else:
+                self._write(message)
+
+    with mock.patch.object(RaftDriver, "installed", installed):
+        yield
+
+
+@contextmanager
+def alone_for_ever() -> Iterator[None]:
+    """A leader that was alone goes on writing its log by itself when others have joined."""
+    original = RaftDriver.leave_sole
+
+    def leave_sole(self: Any) -> None:
+        role_changed = self.machine.role_changed
+        self.machine.role_changed = lambda: None
+        try:
+            original(self)
+        finally:
+            self.machine.role_changed = role_changed
+
+    with mock.patch.object(RaftDriver, "leave_sole", leave_sole):
+        yield
+
+
 MUTATIONS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     mutation.__name__: mutation
     for mutation in (
@@ -164,5 +200,7 @@ MUTATIONS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         acknowledgement_before_fsync,
         unconfirmed_reads,
         memory_not_rebuilt,
+        alone_for_ever,
+        snapshot_taken_for_installed,
     )
 }
