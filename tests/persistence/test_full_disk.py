@@ -216,7 +216,9 @@ def test_what_waits_for_a_file_that_is_given_up_is_written_all_the_same(tmp_path
     converse(tmp_path, RealDisk(), conversation)
 
 
-def test_a_member_writes_what_a_full_disk_had_not_taken_also_while_its_memory_is_not_to_be_shown(tmp_path: Path) -> None:
+def test_a_member_writes_what_a_full_disk_had_not_taken_also_while_its_memory_is_not_to_be_shown(
+    tmp_path: Path,
+) -> None:
     """Else a leader that handed over because of its disk would wait for ever for what it has not written itself."""
     disk = FullDisk()
 
