@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from kvorum.replication.raft.hard_state import FILE_NAME, HardStateFile
 from kvorum.server.server import AsyncServer
 
 
-def start(directory: Path, **options: object) -> AsyncServer:
+def start(directory: Path, **options: Any) -> AsyncServer:
     """A server that has started, and ended in order."""
 
     async def life() -> AsyncServer:
