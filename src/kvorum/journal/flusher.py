@@ -69,7 +69,10 @@ class Flusher:
             self._noted = (*self._noted[:2], position)
 
     def request(self) -> None:
-        """Make safe what was noted. Returns at once."""
+        """Make safe what was noted. Returns at once. After a failure nothing is tried again: a second fsync may well succeed, and
+        says nothing of what the first one lost."""
+        if self.error is not None:
+            return
         with self._changed:
             self._wanted = True
             if self._thread is None:

@@ -79,6 +79,8 @@ cdef class Flusher:
         pthread_mutex_unlock(&self.mutex)
 
     def request(self):
+        if self.failed:
+            return                          # a second fsync may well succeed, and says nothing of what the first one lost
         if self.thread is None:
             self.thread = threading.Thread(target=self.run, name="kvorum-fsync", daemon=True)
             self.thread.start()
@@ -122,7 +124,7 @@ cdef class Flusher:
             pthread_mutex_lock(&self.mutex)
             while not self.wanted and not self.closing:
                 pthread_cond_wait(&self.changed, &self.mutex)
-            if not self.wanted:
+            if not self.wanted or self.failed:
                 pthread_mutex_unlock(&self.mutex)
                 return
             self.wanted = False
