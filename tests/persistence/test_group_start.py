@@ -43,6 +43,29 @@ def test_who_was_about_to_be_let_in_when_its_start_ended_may_begin_anew(
     start(tmp_path, raft_join="127.0.0.1:1")  # nobody is there who could let it in
 
 
+def test_time_goes_on_from_where_it_was_by_the_clock_of_who_led_before(tmp_path: Path) -> None:
+    async def life(ahead_ms: int) -> int:
+        server = AsyncServer(dir=str(tmp_path), save="", appendonly=True, raft_bootstrap=True)
+        await server.start()
+        try:
+            assert server.group is not None
+            while not server.group.serving:
+                await asyncio.sleep(0)
+            if ahead_ms:
+                server.context.pipeline.not_before(server.context.clock.wall_ms() + ahead_ms)
+            reader, writer = await asyncio.open_connection(server.host, server.port)
+            writer.write(b"INCR n\r\n")
+            await reader.readline()
+            writer.close()
+            return server.context.keyspace.now_ms
+        finally:
+            await server.close()
+
+    ahead_ms = 3_600_000
+    before_ms = asyncio.run(life(ahead_ms))
+    assert asyncio.run(life(0)) > before_ms - ahead_ms // 2
+
+
 def test_data_of_a_server_without_a_group_are_refused_and_stay_its_own(tmp_path: Path) -> None:
     start(tmp_path)
 

@@ -458,6 +458,8 @@ class Group:
             done("this member does not lead")
         elif self._change is not None:
             done("another change of the members is under way")
+        elif driver.storage.journal.failed is not None:
+            done("this member cannot write to its disk")  # nor could it read again, for a new member, what is not there
         else:
             self.context.effects.commit()
             driver.leave_sole()

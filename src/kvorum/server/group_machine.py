@@ -90,7 +90,10 @@ class GroupMachine:
             driver.commit_point.skip(position)
             self._send_messages()
             return
-        driver.write(encode(self.context.clock.wall_ms(), database, batch[start:]), position)
+        # The time that commands were executed at: not the own clock's, where that is behind the one of who led before.
+        now_ms = self.context.keyspace.now_ms
+        self.last_time_ms = max(self.last_time_ms, now_ms)
+        driver.write(encode(now_ms, database, batch[start:]), position)
         if driver.commit_point.pending_bytes > self.context.config.raft_uncommitted_limit:
             self.context.pipeline.gates |= BEHIND
         if not self.context.outbox.holding:

@@ -237,8 +237,10 @@ class Persistence:
         """Open the journal: from now on it gets the effects."""
         context = self.context
         context.effects.commit()  # what was done before the log began is none of its business
+        # In a group that commands were executed at: it is ahead of the own clock where that is behind who led before.
+        clock = context.clock.wall_ms if self.group is None else lambda: context.keyspace.now_ms
         journal = self.journal = Journal(
-            self.disk, directory, context.config.appendfilename, manifest, clock=context.clock.wall_ms, index=index,
+            self.disk, directory, context.config.appendfilename, manifest, clock=clock, index=index,
             term=term, position=context.effects.position, named=named, resume=resume, offsets=offsets,
             on_safe=self._reactor.log_is_safe, wake_fd=self._reactor.wake_fd,
         )  # fmt: skip
