@@ -49,6 +49,7 @@ class Invariants:
         self.fingerprints_compared = 0
         self.reads_confirmed = 0
         self.last_committed = 0
+        self.commit_terms: dict[int, int] = {}  # in which term that was seen first
         self._states: dict[tuple[str, int], list[ConfState]] = {}
         self._watched: dict[tuple[str, int], bool] = {}
         self._seen: dict[tuple[str, int], int] = {}  # up to which index a life has been looked at
@@ -147,6 +148,8 @@ class Invariants:
             self.leaders[raft.term] = raft.id
             self.first_commits[raft.term] = log.committed
             for index, (term, _) in self.committed.items():
+                if self.commit_terms[index] >= raft.term:
+                    continue  # by a later leader already: this one has won an election that is long past
                 own = log.term(index)
                 covered = own == UNKNOWN_TERM and index < log.first_index()
                 self._need(
@@ -233,6 +236,8 @@ class Invariants:
         return covered or (journal.durable_index >= index and journal.offsets.term(index) == term)
 
     def _commit(self, node: SimulatedNode, entry: Entry) -> None:
+        assert node.driver is not None
+        self.commit_terms.setdefault(entry.index, node.driver.term)
         known = self.committed.setdefault(entry.index, (entry.term, entry.data))
         self.last_committed = max(self.last_committed, entry.index)
         self._need(
