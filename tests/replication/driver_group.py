@@ -45,7 +45,7 @@ class Flusher:
 
 
 class Journal:
-    failed = None
+    failed: Exception | None = None
     broken: Exception | None = None
 
     def __init__(self) -> None:

@@ -345,3 +345,19 @@ def test_a_disk_that_fails_as_writing_goes_on_ends_the_member() -> None:
     with pytest.raises(OSError, match="no such disk"):
         group.settle()
     assert isinstance(follower.failure, OSError)
+
+
+def test_a_sole_member_stays_what_it_is_while_its_disk_is_full() -> None:
+    group = Group(1)
+    leader = group.elect()
+    journal = leader.storage.journal
+    journal.failed = OSError("no space")
+    assert not leader.driver.enter_sole()
+    journal.failed = None
+    assert leader.driver.enter_sole()
+    journal.failed = OSError("no space")
+    leader.driver.leave_sole()
+    assert leader.driver.sole
+    journal.failed = None
+    leader.driver.leave_sole()
+    assert not leader.driver.sole

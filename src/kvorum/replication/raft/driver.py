@@ -26,7 +26,7 @@ from kvorum.errors import NOT_APPLIED, NOT_CONFIRMED, OUTCOME_OPEN
 from kvorum.replication.raft.commit_point import CommitPoint
 from kvorum.replication.raft.core.entries import Entry, EntryType, HardState, Snapshot
 from kvorum.replication.raft.core.errors import ProposalDroppedError, RaftError, ReadIndexDroppedError
-from kvorum.replication.raft.core.messages import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, Message
+from kvorum.replication.raft.core.messages import LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, Message, MessageType
 from kvorum.replication.raft.core.raw_node import RawNode
 from kvorum.replication.raft.core.status import Role, SoftState
 
@@ -214,12 +214,25 @@ class RaftDriver:
                 self.machine.refused(OUTCOME_OPEN)
         self.drive()
 
+    def asks_for_old_entries(self, message: Message) -> bool:
+        """Whether what follows from this message is reading entries from files that memory does not have any more."""
+        return (
+            message.type == MessageType.APPEND_RESPONSE
+            and self.is_leader
+            and not message.reject
+            and message.index + 1 < self.storage.in_memory_from
+        )
+
+    def note_heard(self, raft_id: int) -> None:
+        """A peer was heard of."""
+        self.heard[raft_id] = self.ticks
+
     def receive(self, message: Message, soon: bool = True) -> None:
         """A peer's message. What is to be done is done ``soon``, for several at once, or else when ``drive`` is called."""
         if self._failed is not None:
             return
         self.leave_sole()
-        self.heard[message.from_] = self.ticks
+        self.note_heard(message.from_)
         if self.serving and message.term > self.node.raft.term:
             self.machine.commit()
         try:
@@ -512,12 +525,14 @@ class RaftDriver:
         """From now on the journal may be written without the core, if this is the leader and the only member."""
         if self.sole or not self.serving or self.commit_point.pending or self._waiting or self._asked or self.building:
             return self.sole
-        raft = self.node.raft
+        raft, journal = self.node.raft, self.storage.journal
+        if journal.failed is not None or journal.broken is not None:
+            return False
         if list(raft.tracker.progress) != [raft.id] or raft.log.unstable.entries or self.node.has_ready():
             return False
         if not raft.log.applied == raft.log.committed == self.storage.last_index():
             return False
-        self.storage.journal.term = raft.term
+        journal.term = raft.term
         self.sole = True
         return True
 
@@ -527,10 +542,9 @@ class RaftDriver:
             return
         self.machine.commit()  # to the journal, as everything before
         journal = self.storage.journal
-        if journal.failed is None:
-            journal.flusher.wait(
-                journal.written
-            )  # the core, and whoever waits for a reply, takes it for safe from now on
+        if journal.failed is not None:
+            return  # what a full disk has not taken is on no disk: there is nothing to tell before it is
+        journal.flusher.wait(journal.written)  # the core, and whoever waits for a reply, takes it for safe from now on
         if journal.broken is not None:
             self._fail(journal.broken)  # it is not: the server is about to end, and who waits is told by what ends it
             return
