@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvorum.errors import NOT_APPLIED, NOT_CONFIRMED, OUTCOME_OPEN
-from kvorum.replication.raft.core.entries import Entry
+from kvorum.replication.raft.core.entries import ConfState, Entry, Snapshot
 from kvorum.replication.raft.core.errors import InvariantError
 from kvorum.replication.raft.core.messages import Message, MessageType
 from tests.replication.driver_group import ELECTION_TICKS, Group, Member
@@ -361,3 +361,24 @@ def test_a_sole_member_stays_what_it_is_while_its_disk_is_full() -> None:
     journal.failed = None
     leader.driver.leave_sole()
     assert not leader.driver.sole
+
+
+def test_a_snapshot_for_a_member_whose_disk_is_full_does_not_stop_its_loop() -> None:
+    group = Group(3)
+    follower = next(member for member in group.members if member is not group.elect())
+    journal = follower.storage.journal
+    journal.failed = OSError("no space")
+    installed: list[Snapshot] = []
+
+    def never(written: int) -> None:
+        raise AssertionError("what a full disk has not taken does not become safe")
+
+    journal.flusher.wait = never  # type: ignore[method-assign]
+    follower.install = installed.append  # type: ignore[method-assign,assignment]
+    leader = follower.driver.lead
+    snapshot = Snapshot(100, follower.driver.term, ConfState((1, 2, 3)))
+    follower.driver.receive(
+        Message(MessageType.SNAPSHOT, to=follower.id, from_=leader, term=follower.driver.term, snapshot=snapshot)
+    )
+    follower.driver.drive()
+    assert installed == [snapshot]

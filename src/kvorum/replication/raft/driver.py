@@ -377,7 +377,10 @@ class RaftDriver:
     def _begin_installation(self, message: Message, snapshot: Snapshot) -> None:
         """Nothing is written until the snapshot is on disk. What was promised before is made true before."""
         journal = self.storage.journal
-        journal.flusher.wait(journal.written)
+        if (
+            journal.failed is None
+        ):  # else it would be waited for in vain; whether there is room now, the installation finds out
+            journal.flusher.wait(journal.written)
         self._deliver_durable()
         if self.commit_point.give_up():
             self.machine.refused(OUTCOME_OPEN)
