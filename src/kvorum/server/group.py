@@ -32,6 +32,7 @@ from kvorum.replication.raft.forming import removal_refusal
 from kvorum.replication.raft.handshake import Identity
 from kvorum.replication.raft.hard_state import LARGEST_ID, HardStateFile
 from kvorum.replication.raft.members import Member, Members, parse_address
+from kvorum.replication.raft.pacing import Pacing
 from kvorum.replication.raft.storage import JournalStorage
 from kvorum.replication.raft.wire import Kind
 from kvorum.server.group_machine import GroupMachine
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
 
 READS = {"linearizable": ReadOnlyOption.SAFE, "local": ReadOnlyOption.SAFE, "lease": ReadOnlyOption.LEASE_BASED}
 NOBODY: Mapping[int, tuple[str, int]] = MappingProxyType({})
+# What one message of entries and all that are under way to one member may have. A round trip on any network moves more than
+# enough so, and what a member that is far behind needs is read from files in pieces that do not hold the others up.
+MESSAGE_BYTES = 256 << 10
+WINDOW_BYTES = 4 << 20
 FIRST_INDEX = 1
 FIRST_TERM = 1
 CHANGE_TICKS = 200  # so long a change of members may take
@@ -85,6 +90,7 @@ class Group:
         self._transfer: Done | None = None
         self._changes: list[Entry] = []  # of members, that the start has found committed in the log
         context.pipeline.gates |= NOT_SERVING
+        self._pacing = Pacing(context.clock, lambda delay_s, call: context.call_later(delay_s, call), self._take_slowly)
         reactor.on_wake = self._look_at_the_disk
 
     # What sessions and commands see
@@ -400,7 +406,8 @@ class Group:
         core = CoreConfig(
             id=self.raft_id, storage=storage, random=context.random, election_tick=self._election_ticks,
             applied=applied, async_storage_writes=True, read_only_option=READS[config.reads.value],
-            disable_proposal_forwarding=True, logger=CoreLog(context.log),
+            max_message_size=MESSAGE_BYTES, max_inflight_bytes=WINDOW_BYTES, disable_proposal_forwarding=True,
+            logger=CoreLog(context.log),
         )  # fmt: skip
         self.driver = RaftDriver(
             RawNode(core), storage, self.votes, self, self.machine, applied=applied,
@@ -528,8 +535,20 @@ class Group:
 
     def receive(self, message: Message) -> None:
         """A member's message; ``drive`` follows when all that came with it are there."""
+        driver = self.driver
+        if driver is None:
+            return
+        if driver.asks_for_old_entries(message):
+            driver.note_heard(message.from_)
+            self._pacing.receive(message)
+        else:
+            driver.receive(message, soon=False)
+
+    def _take_slowly(self, message: Message) -> None:
+        """The answer of a follower that is far behind."""
         if self.driver is not None:
             self.driver.receive(message, soon=False)
+            self.driver.drive()
 
     def drive(self) -> None:
         """All that came together has been handed over."""

@@ -72,6 +72,11 @@ class JournalStorage:
     def last_index(self) -> int:
         return self._last
 
+    @property
+    def in_memory_from(self) -> int:
+        """Entries from this one on need not be read from files."""
+        return self._cached_from
+
     def snapshot(self) -> Snapshot:
         return self._snapshot
 
