@@ -619,6 +619,9 @@ class Group:
             self._votes.close()
 
 
+ELECTION_BEGINS = "begins an election"  # as the core says it
+
+
 class CoreLog:
     """The core's story in the server's log: only what an operator wants to know is told aloud."""
 
@@ -629,7 +632,10 @@ class CoreLog:
         self._log.debug("raft: " + event, **fields)
 
     def info(self, event: str, /, **fields: object) -> None:
-        self._log.verbose("raft: " + event, **fields)
+        if event == ELECTION_BEGINS:
+            self._log.notice("election begins", term=fields.get("term"), campaign=fields.get("campaign"))
+        else:
+            self._log.verbose("raft: " + event, **fields)
 
     def warning(self, event: str, /, **fields: object) -> None:
         self._log.notice("raft: " + event, **fields)
