@@ -334,7 +334,7 @@ class Connection(asyncio.Protocol):
         """Go on with a session that was held; also after the asyncio loop has gone to sleep. ``replies``: so many were
         written to it just now."""
         if replies and self.reactor.context.outbox.holding:
-            self.hold(replies)
+            self.hold(replies, round_=self.reactor.context.outbox.note_late_read())
         self.mark_pending()
 
     def written(self) -> None:

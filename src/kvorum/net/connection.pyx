@@ -206,7 +206,7 @@ cdef class Connection(Watched):
         """Go on with a session that was held; also after the asyncio loop has gone to sleep. ``replies``: so many were
         written to it just now."""
         if replies and self.reactor.outbox.holding:
-            self.hold(self.reactor.log_end(), replies)
+            self.hold(self.reactor.log_end(), replies, self.reactor.outbox.note_late_read())
         self.mark_pending()
         self.reactor.wake()
 

@@ -35,6 +35,7 @@ cdef class Outbox:
     @cython.locals(needed=cython.longlong, slot=cython.uint)
     cdef long long _needed_by(self, list found, Call call, Command command, long long before, long long position) except -1
     cpdef note_read(self, Call call)
+    cpdef long long note_late_read(self) noexcept
     cpdef long long take_round(self) noexcept
     @cython.locals(slot=cython.uint)
     cpdef note_removed(self, long long position)

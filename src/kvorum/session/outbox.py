@@ -111,6 +111,13 @@ class Outbox:
             self.reading = True
             call.session.required_round = self.round
 
+    def note_late_read(self) -> int:
+        """The reply to somebody who has waited for a key tells that there was none, or who got what: the round that it needs."""
+        if not self.confirming:
+            return 0
+        self.reading = True
+        return self.round
+
     def take_round(self) -> int:
         """The round of the reads since this was called last, which is closed by that; 0 if there were none."""
         if not self.reading:
