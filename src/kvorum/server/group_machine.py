@@ -150,7 +150,8 @@ class GroupMachine:
             effects.journal = self._propose if driver.serving else self._refuse_effects
             driver.take_round = outbox.take_round
             config = context.config
-            self._hold(config.acks.value == QUORUM)
+            driver.prompt = config.acks.value == QUORUM
+            self._hold(driver.prompt)
             outbox.confirming = driver.serving and outbox.holding and config.reads.value != LOCAL
         if serving:
             pipeline.gates &= ~NOT_SERVING

@@ -118,6 +118,7 @@ class RaftDriver:
         self.serving = False
         self.building = False  # the state machine is being built anew: what is committed waits
         self.transferring = False
+        self.prompt = True  # replies wait for what is promised: where the disk is quick, the loop waits for it
         self.ticks = 0
         self.heard: dict[int, int] = {}  # the tick when a peer was last heard of
         self.commit_point = CommitPoint(self.flush, self._flusher)
@@ -395,7 +396,7 @@ class RaftDriver:
             return False
         journal = self.storage.journal
         if self._waiting[-1][0] > journal.safe and journal.failed is None:
-            if journal.flusher.is_quick():
+            if self.prompt and journal.flusher.is_quick():
                 journal.flusher.flush_now()
             else:
                 journal.flusher.request()
