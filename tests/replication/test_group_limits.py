@@ -43,3 +43,28 @@ def receive(client: Connection) -> bytes:
         return str(error).encode()
     assert isinstance(reply, bytes)
     return reply
+
+
+def test_acks_can_be_changed_while_the_group_works() -> None:
+    with Cluster(3, "--raft-election-ms", str(ELECTION_MS)) as cluster:
+        leader = cluster.wait_leader()
+        followers = [node for node in cluster.nodes if node is not leader]
+        assert leader.call("CONFIG", "SET", "acks", "leader") == b"OK"
+        for follower in followers:
+            cluster.pause(follower)
+        assert leader.call("SET", "key", "at once", timeout_s=60.0) == b"OK"
+        for follower in followers:
+            cluster.resume(follower)
+        assert leader.call("CONFIG", "SET", "acks", "quorum", timeout_s=60.0) == b"OK"
+        for follower in followers:
+            cluster.pause(follower)
+        with leader.connect(60.0) as client:
+            client.send("SET", "key", "by a quorum")
+            assert leader.call("INFO", "server") is not None
+            client.socket.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                client.socket.recv(1)
+            client.socket.settimeout(60.0)
+            for follower in followers:
+                cluster.resume(follower)
+            assert client.read() == b"OK"

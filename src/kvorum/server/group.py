@@ -158,6 +158,11 @@ class Group:
     def on_change(self, call: Callable[[], object]) -> None:
         self._listeners.append(call)
 
+    def acks_changed(self) -> None:
+        """CONFIG SET acks."""
+        if self.driver is not None:
+            self.machine.role_changed()
+
     def changed(self) -> None:
         """Leader, term, members or ``serving`` may have changed."""
         driver = self.driver

@@ -128,6 +128,7 @@ class AsyncServer:
         group.describe = self.forming.own_member
         group.door, group.invite = self.forming.door, self.forming.invite
         group.make_transport = self._make_transport
+        self.config.on_change("acks", lambda config: group.acks_changed())
 
     def _make_transport(self, group: Group) -> Transport:
         transport = Transport(
