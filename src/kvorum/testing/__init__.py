@@ -1,6 +1,6 @@
 """What tests of kvorum, and of programs that use it, stand on: real server processes, groups of them, twins, a clock by hand.
 
-    from kvorum.testing import Cluster
+from kvorum.testing import Cluster
 """
 
 from __future__ import annotations
