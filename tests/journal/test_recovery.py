@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kvorum.journal.entries import annotation, durable, select
@@ -34,7 +36,7 @@ def disk_with(*increments: bytes, manifest: bool = True) -> FakeDisk:
     return FakeDisk(("/", "/data", PLACE), contents)
 
 
-def recover(disk: FakeDisk, **options: bool) -> tuple[Recovery, list[bytes]]:
+def recover(disk: FakeDisk, **options: Any) -> tuple[Recovery, list[bytes]]:
     applied: list[bytes] = []
     recovery = Recovery(disk, PLACE, FILENAME, Keyspace(16), lambda _, commands: applied.append(commands), **options)
     try:

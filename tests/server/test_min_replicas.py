@@ -30,6 +30,6 @@ def test_writes_are_refused_and_reads_are_not(
         assert client.set("key", "value")
         client.config_set("min-replicas-max-lag", 10)
         with pytest.raises(redis.ResponseError, match="NOREPLICAS"):
-            client.pipeline().set("key", "value").execute()
+            client.execute_command("SETNX", "key", "value")
         client.config_set("min-replicas-to-write", 0)
         assert client.delete("key")
