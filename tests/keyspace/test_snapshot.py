@@ -412,3 +412,24 @@ def test_a_list_that_shrinks_to_nothing_and_grows_again() -> None:
     del value, copied
     database.flush()
     assert keyspace.used_bytes == 0
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_what_changes_in_another_database_while_a_big_value_is_on_its_way(twin: str) -> None:
+    for budget in range(1, 30):
+        keyspace = new_keyspace(twin, 2)
+        keyspace.commons.hash_max_entries = 5
+        big = Hash(keyspace.commons)
+        for number in range(9):
+            big.set(b"%d" % number, b"v" * number)
+        keyspace.databases[0].set_object(b"big", big, 0)
+        keyspace.databases[1].set_string(b"small", b"value")
+        expected = contents(keyspace)
+        collected = Collected()
+        snapshot = begin(twin, keyspace, collected, True)
+        keyspace.databases[0].delete(b"big")
+        done = snapshot.step(budget)
+        keyspace.databases[1].delete(b"small")
+        while not done:
+            done = snapshot.step(1000)
+        assert collected.found == expected

@@ -321,6 +321,7 @@ cdef class Held:
             cost = self.advance_leaves(budget)
         if self.done or self.left > 0 or cost >= budget:
             return cost
+        self.snapshot.select(self.origin)       # what has changed since its turn may be of another database
         self.done = self.parts.finish((budget - cost) * BYTES_PER_WORK)
         return cost + 1 if self.done else budget
 
