@@ -20,6 +20,7 @@ def test_writes_are_refused_and_reads_are_not(
 ) -> None:
     ours = connect(start_kvorum(*(["--min-replicas-to-write", "1"] if given_at_start else [])))
     theirs = connect(redis_server)
+    theirs.flushall()
     for client in (ours, theirs):
         client.config_set("min-replicas-to-write", 1)
         with pytest.raises(redis.ResponseError, match="NOREPLICAS Not enough good replicas to write"):
