@@ -55,11 +55,11 @@ class Node:
         """The reply. Raises GroupError, with the text of an error reply."""
         from kvorum.errors import CommandError
         from kvorum.resp.replies import INCOMPLETE, ReplyProtocolError
+        from kvorum.resp.requests import request
 
         encoded = [word.encode("utf-8", "surrogateescape") for word in words]
-        request = b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
         try:
-            self._socket.sendall(request)
+            self._socket.sendall(request(*encoded))
             while (reply := self._parser.next()) is INCOMPLETE:
                 received = self._socket.recv(65536)
                 if not received:

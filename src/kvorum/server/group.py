@@ -72,7 +72,6 @@ class Group:
         self._met: dict[int, tuple[str, int]] = {}
         self.name = ""
         self.members = Members()
-        self.applied_bytes = 0
         self.directory = ""
         self._votes: HardStateFile | None = None
         self._reactor = reactor

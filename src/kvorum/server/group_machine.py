@@ -20,8 +20,8 @@ from kvorum.journal.rdb.file_reader import FileReader
 from kvorum.journal.recovery import STEP_BYTES, Recovery
 from kvorum.keyspace.table import EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE
 from kvorum.replication.raft.entry_data import body_lines, decode, encode
+from kvorum.resp.requests import request
 from kvorum.session.pipeline import BEHIND, LOADING, NOT_SERVING
-from kvorum.session.trust import request
 
 if TYPE_CHECKING:
     from kvorum.net.reactor import Reactor
@@ -68,7 +68,6 @@ class GroupMachine:
         finally:
             keyspace.expiry_mode = mode
         self.last_time_ms = max(self.last_time_ms, time_ms)
-        self._group.applied_bytes += len(body)
         if self.context.clients:
             self._reactor.wake()  # some may watch, listen or track
 

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kvorum import errors
 from kvorum.resp.replies import ReplyProtocolError
-from kvorum.session.trust import Asking, TrustError, request
+from kvorum.resp.requests import request
+from kvorum.session.trust import Asking, TrustError
 
 if TYPE_CHECKING:
     from kvorum.session.role import FollowerRole

@@ -20,7 +20,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kvorum.errors import CommandError
+from kvorum.replication.raft.handshake import is_loopback
 from kvorum.resp.replies import INCOMPLETE, ReplyParser, ReplyProtocolError
+from kvorum.resp.requests import request
 
 if TYPE_CHECKING:
     from kvorum.session.group import GroupView
@@ -29,8 +31,6 @@ VERSION = b"1"
 NONCE_BYTES = 16
 MOST_OPEN = 256  # conversations that have begun and not ended
 LONGEST_ANSWER = 4096
-
-LOOPBACK = (b"127.", b"[::1]:", b"[::ffff:127.")
 
 
 class TrustError(CommandError):
@@ -43,11 +43,6 @@ class TrustError(CommandError):
 def prove(secret: bytes, who: bytes, words: Sequence[bytes]) -> bytes:
     """64 hexadecimal digits. No word contains a space."""
     return hmac.new(secret, b"kvorum forwarding " + who + b" " + b" ".join(words), "sha256").hexdigest().encode()
-
-
-def request(*words: bytes) -> bytes:
-    """A request as it is sent."""
-    return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
 
 
 class Asking:
@@ -105,7 +100,7 @@ class Trusting:
         """Nonce and proof, in answer to the words behind KVORUM HELLO; ``peer``: its address. Raises TrustError."""
         if words[0] != VERSION or len(words) != 5:
             raise TrustError("unknown version of KVORUM HELLO")
-        if not secret and not peer.startswith(LOOPBACK):
+        if not secret and not is_loopback(peer):
             raise TrustError("without a cluster-secret only members on the same machine are trusted")
         if not group.group_id or words[1] != group.group_id.encode():
             raise TrustError("this node belongs to another group")

@@ -57,10 +57,6 @@ class CommitPoint:
         """Effects whose fate is open."""
         return self._last - self.safe
 
-    @property
-    def first_pending(self) -> Proposal | None:
-        return self._proposals[0] if self._proposals else None
-
     def is_quick(self) -> bool:
         """A quorum never answers while one waits."""
         return False

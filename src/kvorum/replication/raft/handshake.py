@@ -34,6 +34,7 @@ from typing import Final, Protocol
 
 from kvorum.replication.raft.wire import VERSION
 from kvorum.resp.numbers import parse_integer
+from kvorum.resp.requests import request
 
 NONCE_BYTES: Final = 16
 MAX_REPLY_BYTES: Final = 4096
@@ -90,10 +91,6 @@ def is_loopback(address: bytes) -> bool:
     return address.startswith((b"127.", b"[::1]:", b"[::ffff:127."))
 
 
-def _request(*words: bytes) -> bytes:
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
-
-
 class Dialer:
     """The side that dials. ``begin`` is sent first; ``receive`` takes what comes back and says what is to be sent next."""
 
@@ -114,7 +111,7 @@ class Dialer:
 
     def begin(self) -> bytes:
         """The first request."""
-        return _request(b"RAFT", b"HELLO", *self._words)
+        return request(b"RAFT", b"HELLO", *self._words)
 
     def receive(self, data: bytes) -> bytes:
         """What to send now, if anything; ``done`` says that frames may follow. Raises HandshakeError."""
@@ -136,7 +133,7 @@ class Dialer:
             raise HandshakeError("the peer has another cluster-secret")
         self._received = self._received[answer.end() :]
         self._proved = True
-        return _request(b"RAFT", b"UPGRADE", prove(self._secret, b"dialer", self._words))
+        return request(b"RAFT", b"UPGRADE", prove(self._secret, b"dialer", self._words))
 
     def _finish(self) -> bytes:
         if self._received == UPGRADED:

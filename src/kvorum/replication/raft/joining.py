@@ -31,6 +31,7 @@ from kvorum.errors import CommandError
 from kvorum.replication.raft.members import MAX_ID, MAX_MEMBER_BYTES, Member, MembersError, parse_address
 from kvorum.resp.numbers import parse_integer
 from kvorum.resp.replies import INCOMPLETE, ReplyParser, ReplyProtocolError
+from kvorum.resp.requests import request
 
 if TYPE_CHECKING:
     from kvorum.session.group import Done, GroupView
@@ -100,11 +101,6 @@ def digest_of(peers: Sequence[str]) -> str:
 def prove(secret: bytes, who: bytes, words: Sequence[bytes]) -> bytes:
     """64 hexadecimal digits. No word contains a space."""
     return hmac.new(secret, b"kvorum joining " + who + b" " + b" ".join(words), "sha256").hexdigest().encode()
-
-
-def request(*words: bytes) -> bytes:
-    """A request as it is sent."""
-    return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
 
 
 class Conversation:
